@@ -1,0 +1,1 @@
+"""A LangGraph agent that decides on payments, logins and page views."""

@@ -1,0 +1,1 @@
+"""The embedded stack: real Kafka, a real schema registry, local Bedrock and Iceberg, without Docker."""

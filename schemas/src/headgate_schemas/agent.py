@@ -1,0 +1,122 @@
+"""What an agent is to the enricher: two speeds, a fallback, and a decision that says what it cost.
+
+An agent package offers a factory under the entry point group ``headgate.agents``; the enricher finds it by name,
+hands it a chat model and calls the methods of :class:`Agent`. An agent knows its event's fields; the enricher does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Event = Mapping[str, Any]
+Tier = Literal["rules", "model", "fallback", "human"]
+Priority = Literal["low", "medium", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What model calls used, as the provider counted it.
+
+    Attributes:
+        calls: Model answers paid for.
+        input_tokens: Tokens sent.
+        output_tokens: Tokens answered.
+    """
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Sum two usages, for an answer that took a repair."""
+        return Usage(
+            self.calls + other.calls,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision on one event.
+
+    Attributes:
+        decision: ``allow``, ``flag_high_risk`` or what the agent's contract adds.
+        decision_reason: Why, in words a person can read; no personal data.
+        risk_score: 0 (safe) to 1.
+        priority: ``low``, ``medium`` or ``high``.
+        confidence: 0 to 1.
+        tier: Who decided.
+        prompt_hash: SHA-256 of the prompt as sent, hexadecimal; None where no model was asked.
+        usage: What the model calls for this decision used.
+        fallback_reason: Code of why the fallback decided; None where it did not.
+    """
+
+    decision: str
+    decision_reason: str
+    risk_score: float
+    priority: Priority
+    confidence: float
+    tier: Tier
+    prompt_hash: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    fallback_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GreyCase:
+    """An event that triage could not decide.
+
+    Attributes:
+        event: The event, untouched.
+        features: What triage computed of it; numbers, booleans and short strings.
+        floor: The decision of the rules; a model may be stricter, never laxer.
+    """
+
+    event: Event
+    features: Mapping[str, Any]
+    floor: Decision
+
+
+class ModelAnswerError(Exception):
+    """The model answered, the answer was paid for, and it is of no use.
+
+    Attributes:
+        reason: Code that becomes the record's fallback reason: ``invalid_answer``, ``refused``, ``truncated``, ``filtered``.
+        usage: What the calls used all the same.
+        prompt_hash: SHA-256 of the prompt as sent.
+    """
+
+    def __init__(self, reason: str, usage: Usage, prompt_hash: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.usage = usage
+        self.prompt_hash = prompt_hash
+
+
+class Agent(Protocol):
+    """Decides on events. ``triage`` and ``fall_back`` are CPU only; ``deliberate`` asks a model."""
+
+    @property
+    def name(self) -> str:
+        """The agent's name, as in its entry point."""
+
+    @property
+    def version(self) -> str:
+        """Hash of prompts, tools, model id, rules and policy: it changes when a decision could."""
+
+    def triage(self, events: Sequence[Event]) -> Sequence[Decision | GreyCase]:
+        """Decide a micro-batch without a model; one result an event, in order."""
+
+    async def deliberate(self, case: GreyCase) -> Decision:
+        """Ask the model about one event.
+
+        Raises:
+            ModelAnswerError: The model answered and the answer is of no use.
+            Exception: Whatever the chat model raised; the enricher owns its meaning and its retries.
+        """
+
+    def fall_back(self, case: GreyCase, reason: str) -> Decision:
+        """Decide without a model an event that the model was wanted for; ``reason`` goes into the record."""

@@ -1,0 +1,1 @@
+"""A local Bedrock Runtime endpoint on the real wire, with fault knobs."""

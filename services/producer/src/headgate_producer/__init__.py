@@ -1,0 +1,1 @@
+"""Headgate's producer: replays files, generates labelled traffic, accepts events over HTTP."""

@@ -1,0 +1,1 @@
+"""Headgate's lakehouse writer: Kafka to Iceberg, exactly once."""
