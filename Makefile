@@ -1,0 +1,73 @@
+# Every target is one step a person would take; `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+MEMBERS := schemas agents/risk services/runtime services/producer services/enricher services/writer services/bedrock-local services/admin deploy/local
+PROJECTS := $(MEMBERS:%=%/pyproject.toml)
+IMAGES := producer enricher writer bedrock-local admin
+SOURCES := $(MEMBERS:%=%/src)
+EVENTS ?= 20000
+CHAOS ?= 0
+
+.PHONY: help setup check test demo up down status bench lock diagrams clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with everything locked and installed
+
+$(READY): requirements/uv.txt requirements/dev.txt requirements/demo.txt requirements/workspace.txt $(PROJECTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headgate needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3 ...")'
+	@echo "Setting up .venv (once; takes a minute where nothing is cached) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements/demo.txt
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -r requirements/workspace.txt
+	@touch $(READY)
+
+check: $(READY) ## Lint, format, types, import rules, contracts, size budgets
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+	$(BIN)/headgate schemas check
+	$(BIN)/python tests/check/budgets.py
+
+test: $(READY) ## Unit and integration tests, on real Kafka and a real registry
+	$(BIN)/python -m pytest
+
+demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services)
+	$(BIN)/headgate demo run --events $(EVENTS) $(if $(filter 1,$(CHAOS)),--chaos)
+
+up: $(READY) ## Start the local stack and all services in the background
+	$(BIN)/headgate local up
+
+down: $(READY) ## Stop what `make up` started; data is kept
+	$(BIN)/headgate local down
+
+status: $(READY) ## Show what runs, where, and how it is
+	$(BIN)/headgate local status
+
+bench: $(READY) ## Measure against a peer or a limit in the same run (build/bench/)
+	$(BIN)/python tests/bench/pipeline.py
+
+lock: $(READY) ## Resolve all requirements anew, with hashes
+	@for name in uv demo; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --no-deps requirements/$$name.in -o requirements/$$name.txt; done
+	@own=$$(sed -n 's/^name = "\(headgate-.*\)"/--no-emit-package \1/p' $(PROJECTS) | tr '\n' ' '); \
+	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url $$own"; \
+	$$compile requirements/dev.in $(PROJECTS) -o requirements/dev.txt; \
+	for image in $(IMAGES); do \
+	  extra=$$([ $$image = enricher ] && echo agents/risk/pyproject.toml || true); \
+	  $$compile -c requirements/dev.txt services/$$image/pyproject.toml $$extra -o requirements/$$image.txt; \
+	done
+
+diagrams: ## Render docs/diagrams/*.mmd to SVG (needs Node.js and Chromium)
+	docs/diagrams/render.sh
+
+clean: ## Remove what was built; caches outside the tree are kept
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
