@@ -1,0 +1,221 @@
+"""A topic as its contract says it: owner, record, partitions, retention, fields, rules, table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from headgate_schemas.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Compatibility = Literal[
+    "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
+]
+FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+Name = Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSet:
+    """Values kept in ``sets/<name>.txt``, so that several rules can name them."""
+
+    name: str
+    values: frozenset[str]
+
+
+def _resolve_set(value: object, info: ValidationInfo) -> object:
+    known: dict[str, NamedSet] = (info.context or {}).get("sets", {})
+    if isinstance(value, str):
+        if value not in known:
+            raise ValueError(f"no set {value!r}; there are {', '.join(sorted(known)) or 'none'} in sets/*.txt")
+        return known[value]
+    return value
+
+
+SetReference = Annotated[NamedSet, BeforeValidator(_resolve_set), PlainSerializer(lambda named: named.name)]
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Condition(_Contract):
+    """When a rule applies: where the field equals the value."""
+
+    field: FieldPath
+    equals: StrictStr | StrictInt | StrictBool
+
+
+class Rule(_Contract):
+    """A rule on one field that a schema cannot say; an absent or null field breaks only ``required``.
+
+    Attributes:
+        minimum: Least number allowed; NaN, infinities and what is no number break it. ``maximum`` likewise.
+        min_length: Least length of a text, bytes, array or map. ``max_length`` likewise.
+        one_of_set: Name of a file under sets/ whose values are allowed.
+        pattern: Regular expression the whole text matches.
+        when: The rule applies only where this holds.
+    """
+
+    name: Name
+    field: FieldPath
+    required: Literal[True] | None = None
+    minimum: StrictInt | StrictFloat | None = None
+    maximum: StrictInt | StrictFloat | None = None
+    min_length: Annotated[int, Field(ge=0)] | None = None
+    max_length: Annotated[int, Field(ge=0)] | None = None
+    one_of: Annotated[tuple[StrictStr | StrictInt, ...], Field(min_length=1)] | None = None
+    one_of_set: SetReference | None = None
+    pattern: str | None = None
+    when: Condition | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        said = self.model_dump(exclude_none=True, exclude={"name", "field", "when"})
+        if not said:
+            raise ValueError("says nothing; give required, minimum, maximum, min_length, max_length, one_of or pattern")
+        for low, high in ((self.minimum, self.maximum), (self.min_length, self.max_length)):
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"nothing can be at least {low} and at most {high}")
+        return self
+
+
+class EventFields(_Contract):
+    """Paths of the fields that Headgate needs to know; ``key: null`` declares a topic whose key is no field."""
+
+    key: FieldPath | None
+    event_id: FieldPath | None = None
+    event_time: FieldPath | None = None
+    tenant: FieldPath | None = None
+
+
+class PartitionField(_Contract):
+    """One field of an Iceberg partition spec; the transform as Iceberg writes it."""
+
+    field: FieldPath
+    transform: Annotated[
+        str, Field(pattern=r"^(identity|year|month|day|hour|void|bucket\[[1-9]\d*\]|truncate\[[1-9]\d*\])$")
+    ]
+
+
+class TableContract(_Contract):
+    """The lakehouse table a topic is stored in, as ``namespace.table``."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+$")]
+    partition_by: tuple[PartitionField, ...] = ()
+
+
+class TopicContract(_Contract):
+    """A topic's contract.
+
+    Attributes:
+        topic: Name; the file is ``<topic>.yaml``.
+        owner: Who answers for the topic.
+        record: Name of the record its values are.
+        compatibility: How versions of the record may differ; set on the registry's subject.
+        partitions: Least number of partitions.
+        retention_ms: Milliseconds a record is kept, -1 for ever.
+        fields: Which fields are key, event id, event time and tenant.
+        producers: Services that write it; ``consumers`` read it.
+        dead_letters: Topic of the records that could not be processed.
+        rules: Rules a value keeps, checked in order.
+        table: Table it is stored in, None where it is not.
+    """
+
+    topic: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,248}$")]
+    description: Name
+    owner: Name
+    record: Name
+    compatibility: Compatibility
+    partitions: Annotated[int, Field(ge=1)]
+    retention_ms: Annotated[int, Field(ge=-1)]
+    cleanup_policy: Literal["delete", "compact", "compact,delete"]
+    fields: EventFields
+    producers: tuple[Name, ...]
+    consumers: tuple[Name, ...]
+    dead_letters: Name | None = None
+    rules: tuple[Rule, ...] = ()
+    table: TableContract | None = None
+
+    @property
+    def subject(self) -> str:
+        """The registry's subject of the topic's values."""
+        return f"{self.topic}-value"
+
+    def field_paths(self) -> Iterator[tuple[str, str]]:
+        """Every field path the contract names, each with where it does."""
+        for name, path in self.fields:
+            if path is not None:
+                yield f"fields.{name}", path
+        for rule in self.rules:
+            yield f"rules.{rule.name}.field", rule.field
+            if rule.when is not None:
+                yield f"rules.{rule.name}.when.field", rule.when.field
+        for partition in self.table.partition_by if self.table else ():
+            yield "table.partition_by", partition.field
+
+    @field_validator("rules")
+    @classmethod
+    def _unique_names(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        names = [rule.name for rule in rules]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"rule names are used twice: {', '.join(twice)}")
+        return rules
+
+
+def read_topic(path: Path, sets: dict[str, NamedSet]) -> TopicContract:
+    """Read one ``<topic>.yaml``.
+
+    Raises:
+        ContractError: Names the file and each wrong field.
+    """
+    try:
+        data: Any = yaml.safe_load(path.read_text("utf-8"))
+        contract = TopicContract.model_validate(data, context={"sets": sets})
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path.name}: not YAML: {error}") from error
+    except ValidationError as error:
+        raise ContractError([f"{path.name}: {_where(data, e['loc'])}: {e['msg']}" for e in error.errors()]) from error
+    if path.name != f"{contract.topic}.yaml":
+        raise ContractError(f"{path.name}: topic: says {contract.topic!r}; name the file after the topic")
+    return contract
+
+
+def _where(data: Any, location: tuple[int | str, ...]) -> str:
+    """A location as people read it: a rule by its name, not its number."""
+    if len(location) > 1 and location[0] == "rules":
+        rule = data["rules"][location[1]]
+        name = rule.get("name", location[1]) if isinstance(rule, dict) else location[1]
+        return ".".join(["rules", str(name), *map(str, location[2:])])
+    return ".".join(map(str, location)) or "the file"
