@@ -1,0 +1,77 @@
+"""What the demo reads of the Iceberg table: rows, and the instant each became visible."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.catalog import load_catalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.manifest import ManifestEntryStatus
+from pyiceberg.table import Table
+
+Row = dict[str, Any]
+
+
+def open_table(catalog: Mapping[str, str], name: str) -> Table | None:
+    """The table as it stands now, or None before its first commit."""
+    properties = dict(catalog)
+    try:
+        return load_catalog(properties.pop("name", "local"), **properties).load_table(name)
+    except NoSuchTableError:
+        return None
+
+
+def count_rows(table: Table | None) -> int:
+    """Rows of the current snapshot, from metadata alone."""
+    return table.scan().count() if table is not None else 0
+
+
+def to_millis(value: Any) -> Any:
+    """The value with every timestamp in it as milliseconds since the epoch, as the contracts count."""
+    if isinstance(value, dt.datetime):
+        return round(value.timestamp() * 1000)
+    if isinstance(value, dict):
+        return {name: to_millis(part) for name, part in value.items()}
+    return value
+
+
+def rows(table: Table) -> Iterator[Row]:
+    """Every row of the current snapshot as nested dictionaries, timestamps in milliseconds."""
+    for batch in table.scan().to_arrow_batch_reader():
+        yield from (to_millis(row) for row in batch.to_pylist())
+
+
+def visible_at(table: Table) -> dict[str, int]:
+    """Path of each live data file -> commit time of the snapshot that added it, in milliseconds."""
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return {}
+    committed = {s.snapshot_id: s.timestamp_ms for s in table.metadata.snapshots}
+    return {
+        entry.data_file.file_path: committed[entry.snapshot_id]
+        for manifest in snapshot.manifests(table.io)
+        for entry in manifest.fetch_manifest_entry(table.io)
+        if entry.status != ManifestEntryStatus.DELETED and entry.snapshot_id in committed
+    }
+
+
+def freshness_ms(table: Table, produced_at: str) -> list[float]:
+    """Commit time less produce time of every row, in milliseconds, ascending.
+
+    Args:
+        table: The table.
+        produced_at: Dotted path of the column that holds the produce time.
+    """
+    ages: list[float] = []
+    for path, committed_ms in visible_at(table).items():
+        with table.io.new_input(path).open() as file:
+            column = pq.read_table(file, columns=[produced_at])
+        array = column.combine_chunks().flatten().column(0) if "." in produced_at else column.column(0)
+        millis = pc.cast(pc.cast(array, pa.timestamp("ms", tz="UTC"), safe=False), pa.int64())
+        ages.extend(pc.subtract(committed_ms, millis).to_pylist())
+    return sorted(ages)

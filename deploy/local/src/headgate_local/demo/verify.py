@@ -1,0 +1,103 @@
+"""Holds the table against the topic: every event once, unchanged, and nothing else."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headgate_runtime.avro import Decoder
+from headgate_runtime.config import KafkaSettings, RegistrySettings
+from headgate_runtime.kafka.consumer import KafkaConsumer
+from headgate_runtime.records import Record
+from headgate_runtime.registry import ConfluentRegistry
+from headgate_schemas import Contracts, field_getter
+
+Source = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass
+class Comparison:
+    """What a table holds of a topic's events.
+
+    Attributes:
+        events_in: Events in the topic, each event id once.
+        rows: Rows in the table.
+        duplicates: Rows beyond the first of an event id and revision.
+        missing: Events without a row.
+        foreign: Rows without an event.
+        changed: Rows whose base event is not the event that went in.
+        tiers: Rows by the tier that decided.
+        totals: Sums of the rows' usage figures, by name.
+    """
+
+    events_in: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    missing: int = 0
+    foreign: int = 0
+    changed: int = 0
+    tiers: Counter[str] = field(default_factory=Counter)
+    totals: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def exact(self) -> bool:
+        """True where every event is there once and unchanged, and nothing else is."""
+        return self.rows == self.events_in and not (self.duplicates or self.missing or self.foreign or self.changed)
+
+
+def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Record]:
+    """Every committed record of a topic, from its start to the end it had when this was called."""
+    consumer = KafkaConsumer(KafkaSettings(bootstrap_servers=bootstrap_servers), group_id=f"verify-{uuid.uuid4()}")
+    try:
+        consumer.subscribe(
+            [topic], on_assign=lambda tps: dict.fromkeys(tps, 0), on_revoke=lambda _: None, on_lost=lambda _: None
+        )
+        ends: dict[Any, int] | None = None
+        while ends is None or any((consumer.position(tp) or 0) < end for tp, end in ends.items()):
+            yield from consumer.poll(5_000, 0.5)
+            if ends is None and (assigned := consumer.assignment()):
+                ends = consumer.end_offsets(assigned)
+    finally:
+        consumer.close()
+
+
+def source_events(bootstrap_servers: str, registry_url: str, topic: str) -> dict[str, dict[str, Any]]:
+    """The topic's decodable events by event id; one sent twice counts once."""
+    contracts = Contracts.load()
+    contract = contracts.topic(topic)
+    decoder = Decoder(ConfluentRegistry(RegistrySettings(url=registry_url)), contracts.record(contract.record))
+    event_id = field_getter(contract.fields.event_id or "")
+    events = (decoder.decode(record.value) for record in read_topic(bootstrap_servers, topic))
+    return {event_id(event): event for event in events}
+
+
+def compare(source: Source, rows: Iterable[Mapping[str, Any]], id_path: str) -> Comparison:
+    """Compare the events that went in with the rows that came out.
+
+    Args:
+        source: Events by event id, as :func:`source_events` gives them.
+        rows: The table's rows, timestamps in milliseconds.
+        id_path: Dotted path of the event id, from the topic's contract.
+    """
+    result = Comparison(events_in=len(source))
+    event_id = field_getter(id_path)
+    seen: set[tuple[str, int]] = set()
+    for row in rows:
+        result.rows += 1
+        decision = row["agent_metadata"]
+        identity = (event_id(row), decision["revision"])
+        result.duplicates += identity in seen
+        seen.add(identity)
+        event = source.get(identity[0])
+        if event is None:
+            result.foreign += 1
+        elif any(row[name] != value for name, value in event.items()):
+            result.changed += 1
+        result.tiers[decision["tier"]] += 1
+        for name in ("model_calls", "input_tokens", "output_tokens", "cost_microdollars"):
+            result.totals[name] += decision[name]
+    result.missing = len(source.keys() - {identity[0] for identity in seen})
+    return result
