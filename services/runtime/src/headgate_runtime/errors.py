@@ -35,3 +35,11 @@ class UndecodableError(HeadgateError):
         super().__init__(message)
         self.cause = cause
         self.schema_id = schema_id
+
+
+class BackpressureError(UnavailableError):
+    """The producer's queue is full: let what is queued leave first, then send again."""
+
+
+class UnknownSchemaError(RejectedError):
+    """The registry answers, and it does not know the schema."""
