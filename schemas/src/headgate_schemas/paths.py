@@ -34,8 +34,7 @@ def field_getter(path: str) -> Getter:
             return _depth_two(first, leaf)
         case [first, second, leaf]:
             return _depth_three(first, second, leaf)
-        case [*parents, leaf]:
-            return _any_depth(parents, leaf)
+    return _any_depth(parts[:-1], parts[-1])
 
 
 # The depths in use are written out: a loop over the parts costs three times as much an event.

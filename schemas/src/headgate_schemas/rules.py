@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from headgate_schemas.paths import field_getter
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 Check = Callable[[Mapping[str, Any]], "Violation | None"]
 Breaks = Callable[[Any], bool]
 
-_NUMBERS = frozenset({int, float})  # by exact class: a boolean is no number
-_SIZES: Mapping[type, str] = {str: "a text", bytes: "bytes", list: "an array", tuple: "an array", dict: "an object"}
-_SIZED = frozenset(_SIZES)
-_SCALARS = frozenset({str, int})
+_NUMBERS: frozenset[Any] = frozenset({int, float})  # by exact class: a boolean is no number
+_SIZES: Mapping[Any, str] = {str: "a text", bytes: "bytes", list: "an array", tuple: "an array", dict: "an object"}
+_SIZED: frozenset[Any] = frozenset(_SIZES)
+_SCALARS: frozenset[Any] = frozenset({str, int})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,9 @@ class Violation:
     message: str
 
 
-class _Step(NamedTuple):
-    """One constraint of a rule; ``breaks`` None stands for ``required``."""
-
-    value: int
-    breaks: Breaks | None
-    when: int | None
-    equals: object
-    rule: Rule
-    demand: str
+# One constraint of a rule: index of its value, breaks (None stands for "required"), index and value of its condition,
+# the rule, the demand in words. A plain tuple: the loop over them unpacks it twice as fast as a named one.
+_Step = tuple[int, "Breaks | None", "int | None", object, "Rule", str]
 
 
 def compile_rules(topic: TopicContract) -> Check:
@@ -66,7 +60,7 @@ def compile_rules(topic: TopicContract) -> Check:
         when = index_of(rule.when.field) if rule.when else None
         equals = rule.when.equals if rule.when else None
         value = index_of(rule.field)
-        steps += [_Step(value, breaks, when, equals, rule, demand) for breaks, demand in _constraints(rule)]
+        steps += [(value, breaks, when, equals, rule, demand) for breaks, demand in _constraints(rule)]
     getters = [field_getter(path) for path in indexes]
 
     def check(event: Mapping[str, Any]) -> Violation | None:
@@ -155,7 +149,7 @@ def _class_of(value: Any) -> str:
     if value is None or value.__class__ is bool:
         return "absent" if value is None else "a boolean"
     if value.__class__ in _NUMBERS:
-        if not math.isfinite(value):
+        if value.__class__ is float and not math.isfinite(value):
             return "not a finite number"
         return "a negative number" if value < 0 else "a number"
     if value.__class__ in _SIZED:
