@@ -1,0 +1,73 @@
+"""What stays the same while an agent runs: rules, policy, model id, and the version that stands for all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from headgate_agent_risk.policy import Policy, load_policy
+from headgate_agent_risk.prompts import system_prompt
+from headgate_agent_risk.rules import Rule, load_rules
+from headgate_agent_risk.tools import tool_schema
+
+_VERSION_CHARS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class RiskContext:
+    """The fixed inputs of every decision.
+
+    Attributes:
+        model_id: The model asked about grey events.
+        rules: In the order of their file.
+        policy: Thresholds and lists.
+        code: SHA-256 of the modules that take part in a decision, hexadecimal.
+    """
+
+    model_id: str
+    rules: tuple[Rule, ...]
+    policy: Policy
+    code: str
+
+    @property
+    def version(self) -> str:
+        """Short hash over all that a decision depends on besides the event."""
+        parts: dict[str, Any] = {
+            "model_id": self.model_id,
+            "rules": [rule.model_dump(mode="json") for rule in self.rules],
+            "policy": _ordered(self.policy.model_dump(mode="json")),
+            "code": self.code,
+            "prompt": system_prompt(self.policy),
+            "tool": tool_schema(),
+        }
+        canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:_VERSION_CHARS]
+
+
+def _ordered(policy: dict[str, Any]) -> dict[str, Any]:
+    """Sort the sets, whose order differs from process to process."""
+    return {
+        name: sorted(value) if name in {"night_hours_utc", "high_risk_countries", "elevated_risk_countries"} else value
+        for name, value in policy.items()
+    }
+
+
+def load_context(model_id: str) -> RiskContext:
+    """Read rules and policy from the package.
+
+    Raises:
+        ValueError: They are malformed or contradict themselves; the text names the place.
+    """
+    return RiskContext(model_id=model_id, rules=load_rules(), policy=load_policy(), code=code_digest())
+
+
+def code_digest() -> str:
+    """SHA-256 over the source of the package's top-level modules; its sub-packages take no part in a decision."""
+    digest = hashlib.sha256()
+    modules = (entry for entry in files(__package__).iterdir() if entry.name.endswith(".py"))
+    for module in sorted(modules, key=lambda entry: entry.name):
+        digest.update(module.name.encode() + b"\0" + module.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,58 @@
+"""What may leave the agent: never laxer than the rules, never at odds with itself, never with personal data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from headgate_schemas.agent import Decision, GreyCase, Priority, Usage
+
+from headgate_agent_risk.policy import Policy
+from headgate_agent_risk.tools import REASON_CHARS, RecordDecision
+from headgate_agent_risk.untrusted import clean, mask
+
+_PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high")
+_STRICTNESS: Mapping[str, int] = MappingProxyType({"allow": 0, "flag_high_risk": 1})
+_WORDLESS = "The model gave no readable reason."
+_RAISED = " Raised from {decision}: {why}."
+
+
+def guard(verdict: RecordDecision, case: GreyCase, policy: Policy, *, prompt_hash: str, usage: Usage) -> Decision:
+    """Turn a model's verdict into a decision.
+
+    The stricter of the verdict's decision, what its own risk score means, and the rules' floor holds.
+
+    Args:
+        verdict: Valid, not yet trusted.
+        case: The event it is about.
+        policy: Where flagging begins.
+        prompt_hash: SHA-256 of the prompt, hexadecimal.
+        usage: What the calls used.
+    """
+    floor = case.floor
+    meant = "flag_high_risk" if verdict.risk_score >= policy.risk_flag_from else "allow"
+    decision = max(verdict.decision, meant, floor.decision, key=_STRICTNESS.__getitem__)
+    risk = max(verdict.risk_score, floor.risk_score)
+    if decision != "allow":
+        risk = max(risk, policy.risk_flag_from)
+    reason = readable(verdict.decision_reason, case)
+    if decision != verdict.decision:
+        why = "the rules set a floor" if floor.decision == decision else "the risk score says so"
+        reason += _RAISED.format(decision=verdict.decision, why=why)
+    return Decision(
+        decision=decision,
+        decision_reason=reason,
+        risk_score=risk,
+        priority=max(verdict.priority, floor.priority, key=_PRIORITIES.index),
+        confidence=verdict.confidence,
+        tier="model",
+        prompt_hash=prompt_hash,
+        usage=usage,
+    )
+
+
+def readable(reason: str, case: GreyCase) -> str:
+    """A model's reason as it may be recorded: one line, capped, identifiers of the person and device masked."""
+    attributes = case.event["payload"]["attributes"]
+    identifiers = [value for name in ("user_id", "device_id") if (value := attributes.get(name))]
+    return mask(clean(reason), identifiers)[:REASON_CHARS] or _WORDLESS

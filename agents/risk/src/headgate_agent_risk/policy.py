@@ -1,0 +1,59 @@
+"""The agent's tolerances as data: thresholds, usual amounts, lists, and how much text a prompt may carry."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+TextField = Literal["note", "merchant", "page"]
+
+
+class Policy(BaseModel):
+    """Thresholds and lists; ``policy.yaml`` says what each is for.
+
+    Attributes:
+        typical_amount: Usual payment by ISO 4217 code, in units of the currency.
+        channel_factor: Usual size relative to that, by channel.
+        prompt_text_chars: Longest free text in a prompt by attribute, characters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grey_from: Share
+    flag_from: Share
+    risk_flag_from: Share
+    fallback_flag_from: Share
+    fallback_confidence: Share
+    night_hours_utc: frozenset[Annotated[int, Field(ge=0, le=23)]]
+    typical_amount: dict[str, Annotated[float, Field(gt=0)]]
+    channel_factor: dict[str, Annotated[float, Field(gt=0)]]
+    high_risk_countries: frozenset[str]
+    elevated_risk_countries: frozenset[str]
+    automated_device_prefixes: tuple[str, ...]
+    cash_like_words: tuple[str, ...]
+    probing_pages: tuple[str, ...]
+    sensitive_pages: tuple[str, ...]
+    instruction_min_chars: Annotated[int, Field(ge=1)]
+    prompt_text_chars: dict[TextField, Annotated[int, Field(ge=1)]]
+
+    @model_validator(mode="after")
+    def _thresholds_in_order(self) -> Self:
+        if not self.grey_from <= self.fallback_flag_from <= self.risk_flag_from <= self.flag_from:
+            raise ValueError(
+                "keep grey_from <= fallback_flag_from <= risk_flag_from <= flag_from: else a score says otherwise than its decision"
+            )
+        return self
+
+
+def load_policy() -> Policy:
+    """Read the packaged ``policy.yaml``.
+
+    Raises:
+        ValueError: A value is missing, unknown or out of range; the text names it.
+    """
+    text = files(__package__).joinpath("policy.yaml").read_text(encoding="utf-8")
+    return Policy.model_validate(yaml.safe_load(text))
