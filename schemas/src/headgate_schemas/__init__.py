@@ -1,5 +1,7 @@
 """Headgate's contracts as data (Avro records, topics, rules) and the package that reads them."""
 
+from headgate_schemas.checks import check_contracts
+from headgate_schemas.compatibility import Incompatibility, incompatibilities
 from headgate_schemas.contracts import Contracts
 from headgate_schemas.errors import ContractError
 from headgate_schemas.paths import Getter, field_getter
@@ -11,13 +13,16 @@ __all__ = [
     "ContractError",
     "Contracts",
     "Getter",
+    "Incompatibility",
     "PartitionField",
     "RecordSchema",
     "Rule",
     "TableContract",
     "TopicContract",
     "Violation",
+    "check_contracts",
     "compile_rules",
     "field_getter",
+    "incompatibilities",
     "strip_logical_types",
 ]

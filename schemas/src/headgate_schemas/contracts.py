@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgate_schemas.errors import ContractError
+from headgate_schemas.examples import read_example
 from headgate_schemas.records import RecordSchema, read_record
 from headgate_schemas.topics import NamedSet, TopicContract, read_topic
 
@@ -96,6 +97,20 @@ class Contracts:
             known = ", ".join(self._records)
             raise ContractError(f"no record {name!r}; add avro/{name}.v1.avsc or take one of {known}")
         return list(self._records[name])
+
+    def examples(self, name: str) -> dict[str, dict[str, Any]]:
+        """Example values of a record's newest version by file stem; timestamps int milliseconds, bytes as bytes.
+
+        Raises:
+            ContractError: No such record, or an example is not of it.
+        """
+        record = self.record(name)
+        problems: list[str] = []
+        paths = sorted(self.directory.glob(f"examples/{name}/*.json"))
+        values = _read_all(paths, lambda path: (path.stem, read_example(path, record)), problems)
+        if problems:
+            raise ContractError(problems)
+        return dict(values)
 
 
 def read_set(path: Path) -> NamedSet:

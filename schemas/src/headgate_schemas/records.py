@@ -50,7 +50,7 @@ class RecordSchema:
 
         A part that may be null is followed into its record.
         """
-        names = _named_types(self.raw)
+        names = named_types(self.raw)
         schema: Any = self.raw
         for part in path.split("."):
             record = _record_in(schema, names)
@@ -71,8 +71,19 @@ def parse_record(name: str, version: int, schema: dict[str, Any]) -> RecordSchem
         raw = parse_schema(strip_logical_types(schema))
     except (SchemaParseException, UnknownType, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ContractError(f"{name}.v{version}.avsc: not a valid Avro schema: {error}") from error
-    if not isinstance(raw, dict) or raw["type"] != "record" or schema["name"].rpartition(".")[2] != name:
-        raise ContractError(f"{name}.v{version}.avsc: expected a record named {name!r}; name the file after the record")
+    if (
+        not isinstance(raw, dict)
+        or raw["type"] != "record"
+        or "fields" not in raw
+        or schema["name"].rpartition(".")[2] != name
+    ):
+        raise ContractError(
+            f"{name}.v{version}.avsc: expected a record {name!r} with fields; name the file after the record"
+        )
+    for record in named_types(raw).values():
+        fields = [field["name"] for field in record.get("fields", ())]
+        if len(fields) != len(set(fields)):
+            raise ContractError(f"{name}.v{version}.avsc: {record['name']}: two fields have the same name: {fields}")
     text = json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
     return RecordSchema(name, version, schema, text, raw, dict(_pii(raw, "")))
 
@@ -130,7 +141,7 @@ def _pii(schema: Any, path: str) -> Iterator[tuple[str, str]]:
     return ((here, field["pii"]) for here, field in walk_fields(schema, path) if "pii" in field)
 
 
-def _named_types(schema: Any) -> dict[str, dict[str, Any]]:
+def named_types(schema: Any) -> dict[str, dict[str, Any]]:
     """Named types of a parsed schema by full name (fastavro writes full names)."""
     found: dict[str, dict[str, Any]] = {}
     if isinstance(schema, dict):

@@ -1,0 +1,109 @@
+"""What a load does not ask of contracts and a release does: documentation, compatibility, fitting types, examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headgate_schemas.compatibility import version_conflicts
+from headgate_schemas.errors import ContractError
+from headgate_schemas.records import walk_fields
+from headgate_schemas.rules import compile_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
+
+    from headgate_schemas.contracts import Contracts
+    from headgate_schemas.records import RecordSchema
+    from headgate_schemas.topics import Compatibility, Rule, TopicContract
+
+PII_CLASSES = frozenset({"direct", "quasi"})
+_NUMERIC = frozenset({"int", "long", "float", "double"})
+_TEXT = frozenset({"string", "enum"})
+_SIZED = frozenset({"string", "bytes", "array", "map"})
+
+
+def check_contracts(contracts: Contracts) -> list[str]:
+    """Every problem of loaded contracts, one text each, with file and field; empty where they may be released."""
+    problems: list[str] = []
+    for name in contracts.records:
+        versions = contracts.versions(name)
+        for record in versions:
+            problems += _undocumented(record)
+            problems += _unknown_pii(record)
+        for level in _levels(contracts, name):
+            problems += version_conflicts(versions, level)
+        problems += _examples(contracts, name)
+    for topic in contracts.topics.values():
+        problems += _types(topic, contracts.record(topic.record))
+    return list(dict.fromkeys(problems))
+
+
+def _undocumented(record: RecordSchema) -> Iterator[str]:
+    if not record.schema.get("doc"):
+        yield f"{record.label}.avsc: the record has no doc"
+    for path, field in walk_fields(record.raw):
+        if not field.get("doc"):
+            yield f"{record.label}.avsc: {path}: has no doc"
+
+
+def _unknown_pii(record: RecordSchema) -> Iterator[str]:
+    for path, pii in record.pii.items():
+        if pii not in PII_CLASSES:
+            yield f"{record.label}.avsc: {path}: pii is {pii!r}; it is one of {', '.join(sorted(PII_CLASSES))}"
+
+
+def _levels(contracts: Contracts, record: str) -> set[Compatibility]:
+    """Compatibility levels of the topics that carry a record; one that none carries is held to the strictest."""
+    levels = {topic.compatibility for topic in contracts.topics.values() if topic.record == record}
+    return levels or {"FULL_TRANSITIVE"}
+
+
+def _examples(contracts: Contracts, name: str) -> Iterator[str]:
+    """Examples are of the newest version and keep the rules of every topic that carries the record."""
+    try:
+        examples = contracts.examples(name)
+    except ContractError as error:
+        yield from error.problems
+        return
+    topics = [topic for topic in contracts.topics.values() if topic.record == name]
+    if topics and not examples:
+        yield f"examples/{name}/: no example; add one JSON file a typical value"
+    for topic in topics:
+        first_violation = compile_rules(topic)
+        for file, example in examples.items():
+            violation = first_violation(example)
+            if violation is not None:
+                yield f"examples/{name}/{file}.json: breaks rule {violation.rule} of {topic.topic}: {violation.message}"
+
+
+def _types(topic: TopicContract, record: RecordSchema) -> Iterator[str]:
+    file = f"{topic.topic}.yaml"
+    time = topic.fields.event_time
+    if time is not None and "long" not in _kinds(record.field_type(time)):
+        yield f"{file}: fields.event_time: {time} is no long; event time is timestamp-millis"
+    for rule in topic.rules:
+        kinds = _kinds(record.field_type(rule.field))
+        for constraint, fitting in _fitting(rule):
+            if not kinds & fitting:
+                yield f"{file}: rules.{rule.name}: {constraint} asks nothing of {rule.field}, a {'/'.join(sorted(kinds))}"
+
+
+def _fitting(rule: Rule) -> Iterator[tuple[str, AbstractSet[str]]]:
+    """Each constraint a rule makes, with the Avro types it can hold for; on any other type it would always break."""
+    if rule.minimum is not None or rule.maximum is not None:
+        yield "minimum/maximum", _NUMERIC
+    if rule.min_length is not None or rule.max_length is not None:
+        yield "min_length/max_length", _SIZED
+    if rule.pattern is not None:
+        yield "pattern", _TEXT
+    if rule.one_of is not None:
+        yield "one_of", _TEXT | {"int", "long"}
+    if rule.one_of_set is not None:
+        yield "one_of_set", _TEXT
+
+
+def _kinds(avro_type: Any) -> set[str]:
+    branches = avro_type if isinstance(avro_type, list) else [avro_type]
+    kinds = {str(branch["type"] if isinstance(branch, dict) else branch) for branch in branches}
+    return kinds - {"null"}
