@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LOOP_STATES: Final = ("starting", "running", "congested", "paused", "draining", "stopped")
 

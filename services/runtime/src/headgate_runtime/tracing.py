@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from headgate_runtime.records import Headers
+if TYPE_CHECKING:
+    from headgate_runtime.records import Headers
 
 TRACEPARENT: Final = "traceparent"
 EVENT_ID: Final = "event-id"
 
 # Version ff is forbidden, and ids of zeros are invalid: https://www.w3.org/TR/trace-context/#traceparent-header
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.DOTALL)
+_TRACEPARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.DOTALL
+)
 
 
 def parse_traceparent(headers: Headers) -> str | None:
