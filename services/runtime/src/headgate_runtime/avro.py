@@ -122,8 +122,7 @@ class Encoder:
         stream.write(prefix)
         try:
             schemaless_writer(stream, self._record.raw, value)
-        except Exception as error:
-            # The codec's own error quotes the payload, so it is not chained into what may be logged.
+        except Exception as error:  # noqa: BLE001 - the codec raises many kinds, and all quote the payload: not chained
             raise RejectedError(f"not a {self._record.name}: {_misfit(value, self._record.raw, error)}") from None
         return stream.getvalue()
 
