@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from headgate_schemas.agent import Decision, Event, GreyCase
-from langchain_core.language_models import BaseChatModel
-
-from headgate_agent_risk.context import RiskContext
 from headgate_agent_risk.deliberation import build_deliberation_graph
 from headgate_agent_risk.fallback import fall_back
 from headgate_agent_risk.triage import build_triage_graph, run_triage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headgate_schemas.agent import Decision, Event, GreyCase
+    from langchain_core.language_models import BaseChatModel
+
+    from headgate_agent_risk.context import RiskContext
 
 
 class RiskAgent:

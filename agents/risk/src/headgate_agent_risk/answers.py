@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headgate_schemas.agent import Usage
-from langchain_core.messages import AIMessage
 from pydantic import ValidationError
 
 from headgate_agent_risk.tools import TOOL_NAME, RecordDecision
 from headgate_agent_risk.untrusted import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.messages import AIMessage
 
 _PROBLEM_CHARS = 500
 _STOPPED: Mapping[str, str] = MappingProxyType(
@@ -51,9 +54,9 @@ def read_answer(reply: AIMessage) -> RecordDecision:
         UselessAnswerError: Cut off, filtered, refused or empty.
         InvalidAnswerError: No single valid call of the tool.
     """
-    stop = stop_reason(reply)
-    if stop in _STOPPED:
-        raise UselessAnswerError(_STOPPED[stop])
+    stopped = _STOPPED.get(stop_reason(reply))
+    if stopped:
+        raise UselessAnswerError(stopped)
     attempts = len(reply.tool_calls) + len(reply.invalid_tool_calls)
     if attempts == 0:
         # The tool was forced: words instead of it are a refusal, however they are put.
@@ -71,13 +74,13 @@ def read_answer(reply: AIMessage) -> RecordDecision:
         raise InvalidAnswerError(describe(error)) from error
 
 
-def stop_reason(reply: AIMessage) -> str | None:
-    """The provider's stop reason, under whichever name its LangChain integration gives it."""
+def stop_reason(reply: AIMessage) -> str:
+    """The provider's stop reason, under whichever name its LangChain integration gives it; empty where there is none."""
     metadata: dict[str, Any] = reply.response_metadata
     for name in ("stopReason", "stop_reason", "finish_reason"):
         if metadata.get(name):
             return str(metadata[name])
-    return None
+    return ""
 
 
 def describe(error: ValidationError) -> str:

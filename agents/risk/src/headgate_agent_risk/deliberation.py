@@ -1,21 +1,24 @@
-"""The deliberation graph: one run a grey event; prompt -> model -> judge -> (ask once more) -> guard."""
+"""The deliberation graph: one run a grey event; prompt -> ask (at most twice) -> guard."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from headgate_schemas.agent import GreyCase, ModelAnswerError, Usage
-from langchain_core.language_models import BaseChatModel
+from headgate_schemas.agent import ModelAnswerError, Usage
 from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from headgate_agent_risk.answers import InvalidAnswerError, UselessAnswerError, read_answer, usage_of
-from headgate_agent_risk.context import RiskContext
 from headgate_agent_risk.guard import guard
 from headgate_agent_risk.prompts import compose, fence, repair_request, system_prompt
 from headgate_agent_risk.state import DeliberationState
 from headgate_agent_risk.tools import TOOL_NAME, tool_schema
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from headgate_agent_risk.context import RiskContext
 
 DeliberationGraph = CompiledStateGraph[DeliberationState, None, DeliberationState, DeliberationState]
 _MAX_CALLS = 2
@@ -39,30 +42,27 @@ class DeliberationNodes:
         return {"messages": messages, "prompt_hash": digest, "usage": Usage()}
 
     async def ask(self, state: DeliberationState) -> dict[str, Any]:
-        """Call the model.
+        """Call the model and take the verdict out of its reply, or go on to ask once more with what was wrong with it.
 
         A repair that the provider does not answer leaves an answer that is paid for and of no use, so that nobody
         pays for it a second time by repeating the whole deliberation.
         """
+        spent, messages = state["usage"], state["messages"]
         try:
-            reply = await self._model.ainvoke(state["messages"])
+            reply = await self._model.ainvoke(messages)
         except Exception as error:
-            if state["usage"].calls:
-                raise _useless("invalid_answer", state) from error
+            if spent.calls:
+                raise ModelAnswerError("invalid_answer", spent, state["prompt_hash"]) from error
             raise
-        return {"reply": reply, "usage": state["usage"] + usage_of(reply)}
-
-    async def judge(self, state: DeliberationState) -> dict[str, Any]:
-        """Take the verdict out of the reply, or ask once more with what was wrong with it."""
-        reply = state["reply"]
+        spent += usage_of(reply)
         try:
-            return {"verdict": read_answer(reply)}
+            return {"verdict": read_answer(reply), "usage": spent}
         except UselessAnswerError as error:
-            raise _useless(error.reason, state) from error
+            raise ModelAnswerError(error.reason, spent, state["prompt_hash"]) from error
         except InvalidAnswerError as error:
-            if state["usage"].calls >= _MAX_CALLS:
-                raise _useless("invalid_answer", state) from error
-            return {"messages": [*state["messages"], reply, *_returned(reply, error.problem)]}
+            if spent.calls >= _MAX_CALLS:
+                raise ModelAnswerError("invalid_answer", spent, state["prompt_hash"]) from error
+            return {"messages": [*messages, reply, *_returned(reply, error.problem)], "usage": spent}
 
     async def guard(self, state: DeliberationState) -> dict[str, Any]:
         """Hold the verdict against the rules' floor."""
@@ -72,10 +72,6 @@ class DeliberationNodes:
         return {"decision": decision}
 
 
-def _useless(reason: str, state: DeliberationState) -> ModelAnswerError:
-    return ModelAnswerError(reason, state["usage"], state["prompt_hash"])
-
-
 def _returned(reply: AIMessage, problem: str) -> list[ToolMessage]:
     """Answer every call of the reply, as providers require, with what was wrong."""
     calls = [*reply.tool_calls, *reply.invalid_tool_calls]
@@ -83,7 +79,7 @@ def _returned(reply: AIMessage, problem: str) -> list[ToolMessage]:
     return [ToolMessage(request, tool_call_id=call["id"] or "", status="error") for call in calls]
 
 
-def _judged(state: DeliberationState) -> Literal["guard", "ask"]:
+def _after_ask(state: DeliberationState) -> Literal["guard", "ask"]:
     return "guard" if "verdict" in state else "ask"
 
 
@@ -97,11 +93,9 @@ def build_deliberation_graph(model: BaseChatModel, context: RiskContext) -> Deli
     graph = StateGraph(DeliberationState)
     graph.add_node("prompt", nodes.prompt)
     graph.add_node("ask", nodes.ask)
-    graph.add_node("judge", nodes.judge)
     graph.add_node("guard", nodes.guard)
     graph.add_edge(START, "prompt")
     graph.add_edge("prompt", "ask")
-    graph.add_edge("ask", "judge")
-    graph.add_conditional_edges("judge", _judged)
+    graph.add_conditional_edges("ask", _after_ask, ["guard", "ask"])
     graph.add_edge("guard", END)
     return graph.compile(name="deliberation")

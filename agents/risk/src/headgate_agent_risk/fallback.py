@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from headgate_schemas.agent import Decision, GreyCase, Priority
 
-from headgate_agent_risk.policy import Policy
+if TYPE_CHECKING:
+    from headgate_agent_risk.policy import Policy
 
 
 def fall_back(case: GreyCase, reason: str, policy: Policy) -> Decision:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headgate_schemas.agent import Event
-
-from headgate_agent_risk.policy import Policy
 from headgate_agent_risk.untrusted import instructs
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from headgate_schemas.agent import Event
+
+    from headgate_agent_risk.policy import Policy
+
 Features = dict[str, Any]
-Extract = Callable[[Event], Features]
 
 _COMMON = frozenset(
     {"event_type", "hour_utc", "night", "channel", "device", "country_risk", "note_present", "text_instructs"}

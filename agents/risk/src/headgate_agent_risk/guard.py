@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from headgate_schemas.agent import Decision, GreyCase, Priority, Usage
 
-from headgate_agent_risk.policy import Policy
 from headgate_agent_risk.tools import REASON_CHARS, RecordDecision
 from headgate_agent_risk.untrusted import clean, mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headgate_agent_risk.policy import Policy
 
 _PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high")
 _STRICTNESS: Mapping[str, int] = MappingProxyType({"allow": 0, "flag_high_risk": 1})

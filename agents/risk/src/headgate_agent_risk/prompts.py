@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headgate_schemas.agent import GreyCase
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from headgate_agent_risk.policy import Policy
 from headgate_agent_risk.tools import TOOL_NAME
 from headgate_agent_risk.untrusted import clean, mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headgate_schemas.agent import GreyCase
+
+    from headgate_agent_risk.policy import Policy
 
 _SYSTEM = """\
 You decide whether one event of an online shop may pass or has to be held for a person to look at.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from headgate_schemas.agent import Decision, Priority
 
-from headgate_agent_risk.policy import Policy
-from headgate_agent_risk.rules import Rule, RuleBook
+if TYPE_CHECKING:
+    from headgate_agent_risk.policy import Policy
+    from headgate_agent_risk.rules import Rule, RuleBook
 
 _NO_SIGNAL = "no rule for this kind of event holds"
 

@@ -1,12 +1,14 @@
 """State of the two graphs: a micro-batch for triage, one grey event for deliberation."""
 
+# ruff: noqa: TC001, TC002, TC003 - LangGraph reads these annotations at run time
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
 from headgate_schemas.agent import Decision, Event, GreyCase, Usage
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import BaseMessage
 
 from headgate_agent_risk.features import Features
 from headgate_agent_risk.scoring import Assessment
@@ -31,8 +33,7 @@ class DeliberationState(TypedDict):
         messages: The conversation so far.
         prompt_hash: SHA-256 of the first prompt, hexadecimal.
         usage: What all calls so far used.
-        reply: The model's last message.
-        verdict: The reply's decision, valid but not yet guarded.
+        verdict: The model's decision, valid but not yet guarded.
         decision: The outcome.
     """
 
@@ -40,6 +41,5 @@ class DeliberationState(TypedDict):
     messages: NotRequired[list[BaseMessage]]
     prompt_hash: NotRequired[str]
     usage: NotRequired[Usage]
-    reply: NotRequired[AIMessage]
     verdict: NotRequired[RecordDecision]
     decision: NotRequired[Decision]

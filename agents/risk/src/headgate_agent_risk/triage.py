@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from headgate_schemas.agent import Decision, Event, GreyCase
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from headgate_agent_risk.context import RiskContext
 from headgate_agent_risk.features import FeatureExtractor, Features
 from headgate_agent_risk.rules import RuleBook
 from headgate_agent_risk.scoring import Assessment, Scorer
 from headgate_agent_risk.state import TriageState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headgate_agent_risk.context import RiskContext
 
 TriageGraph = CompiledStateGraph[TriageState, None, TriageState, TriageState]
 
