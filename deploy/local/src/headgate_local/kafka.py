@@ -1,0 +1,112 @@
+"""One Kafka broker that is its own controller (KRaft), set for quick starts and quick recovery on a laptop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+from headgate_runtime.config import KafkaSettings
+from headgate_runtime.errors import UnavailableError
+from headgate_runtime.kafka.leaders import leaderless_partitions
+
+from headgate_local import jvm
+from headgate_local.ports import HOST, answers
+from headgate_local.processes import ProcessSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headgate_local.installation import Installation
+
+PORTS = ("kafka", "controller")
+
+SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    # one node: nothing can be replicated
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # small internal topics; their partition counts are fixed when first used
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    # a broker killed and started again waits for its old session to end: 12 s by default, 3 s so
+    "broker.session.timeout.ms": "1000",
+    "broker.heartbeat.interval.ms": "200",
+    # consumers join and rebalance within a second or two
+    "group.initial.rebalance.delay.ms": "0",
+    "group.consumer.min.heartbeat.interval.ms": "500",
+    "group.consumer.heartbeat.interval.ms": "500",
+    # by default the cleaner alone takes 128 MB of the heap
+    "log.cleaner.dedupe.buffer.size": str(8 << 20),
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+}
+
+
+class KafkaServer:
+    """The broker of one data folder: its configuration, its command, its readiness."""
+
+    def __init__(self, data: Path, installation: Installation, ports: dict[str, int], *, heap: str) -> None:
+        self._installation = installation
+        self._folder = data / "kafka"
+        self._properties = data / "kafka.properties"
+        self._log4j = data / "kafka.log4j2.properties"
+        self._heap = heap
+        self._port = ports["kafka"]
+        self._controller = ports["controller"]
+        self._trained = installation.kafka_archive.with_name(f"{installation.kafka_archive.name}.{os.getpid()}.part")
+        self.bootstrap_servers = f"{HOST}:{self._port}"
+
+    def prepare(self, cluster_id: str) -> None:
+        """Write the configuration, and format the storage where that was not done yet."""
+        settings = SETTINGS | {
+            "listeners": f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://{HOST}:{self._controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
+            # static voters, unlike a dynamic quorum, may come back on other ports
+            "controller.quorum.voters": f"1@{HOST}:{self._controller}",
+            "log.dirs": str(self._folder),
+        }
+        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
+        with as_file(files("headgate_local").joinpath("kafka.log4j2.properties")) as log4j:
+            self._log4j.write_bytes(log4j.read_bytes())
+        if not (self._folder / "meta.properties").exists():
+            format_storage = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
+            jvm.run_java([*self._flags(), *format_storage], "format Kafka's storage")
+
+    def spec(self, folder: Path) -> ProcessSpec:
+        """The broker's process; its first clean stop writes the class-data archive later starts use."""
+        train = [] if self._installation.kafka_archive.exists() else [f"-XX:ArchiveClassesAtExit={self._trained}"]
+        command = [jvm.java(), *jvm.COMMON_FLAGS, *train, *self._flags(), "kafka.Kafka", str(self._properties)]
+        return ProcessSpec("kafka", command, folder, self._not_ready, death_signal=signal.SIGTERM)
+
+    def keep_archive(self) -> None:
+        """Give the archive a stopped broker has written its name."""
+        if self._trained.exists():
+            self._trained.replace(self._installation.kafka_archive)
+
+    def _flags(self) -> list[str]:
+        trained = self._installation.kafka_archive
+        archive = trained if trained.exists() else self._installation.base_archive
+        log4j = f"-Dlog4j2.configurationFile={self._log4j}"
+        return [f"-Xmx{self._heap}", f"-XX:SharedArchiveFile={archive}", log4j, "-cp", self._installation.class_path]
+
+    def _not_ready(self) -> str | None:
+        # librdkafka waits longer and longer between its attempts to connect: ask it only when somebody listens
+        return kafka_not_ready(self.bootstrap_servers) if answers(self._port) else f"nothing listens on {self._port}"
+
+
+def kafka_not_ready(bootstrap_servers: str) -> str | None:
+    """Why the brokers cannot be used yet, None when every partition has a leader."""
+    try:
+        waiting = leaderless_partitions(KafkaSettings(bootstrap_servers=bootstrap_servers))
+    except UnavailableError as error:
+        return str(error)
+    return f"{len(waiting)} partitions have no leader" if waiting else None

@@ -1,0 +1,222 @@
+"""Child processes that are started, watched, stopped and killed: the stack's JVMs and Headgate's services alike."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+import psutil
+
+from headgate_local.config import inherited_environment
+from headgate_local.folder import StackError
+from headgate_local.identity import ProcessIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+LOG_BYTES = 20 << 20
+TAIL_BYTES = 3000
+POLL_S = 0.05
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """How to run a process and how to tell that it works.
+
+    Attributes:
+        name: Unique within its folder; names the log (``<name>.log``) and the pid file (``<name>.pid``).
+        command: Program and arguments.
+        folder: Where log and pid file go, and the working folder.
+        ready: Says why the process is not ready yet, None when it is; called often, must answer within seconds.
+        environment: Added to (and winning over) the environment of this process.
+        ready_timeout_s: How long it may take from start to ready.
+        stop_timeout_s: How long it may take from SIGTERM to its end, before SIGKILL.
+        death_signal: What the kernel sends it when the thread that started it ends (Linux).
+    """
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    ready: Callable[[], str | None]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ready_timeout_s: float = 60.0
+    stop_timeout_s: float = 30.0
+    death_signal: signal.Signals = signal.SIGKILL
+
+    @property
+    def log(self) -> Path:
+        """Standard output and error, appended from start to start."""
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def pid_file(self) -> Path:
+        """Identity of the running process; see ``identity.clean_leftovers``."""
+        return self.folder / f"{self.name}.pid"
+
+
+class ServiceProcess:
+    """One process over its starts and ends; safe to use from several threads.
+
+    On Linux a child dies with the thread that called ``start``: call it from a thread that lives as long as the child should.
+    """
+
+    def __init__(self, spec: ProcessSpec) -> None:
+        self.spec = spec
+        self.starts = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = False
+        self._began_s = 0.0
+        self._log_from = 0
+        self._lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """The spec's name."""
+        return self.spec.name
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process is not None and self.running else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives, ready or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended although nobody called ``stop``."""
+        with self._lock:
+            return self._wanted and not self.running
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of the last run (negative: the signal that ended it), None while it runs or before the first start."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last start."""
+        return time.monotonic() - self._began_s
+
+    def start(self) -> None:
+        """Start the process without waiting for it; harmless while it runs."""
+        with self._lock:
+            if self.running:
+                return
+            self.spec.folder.mkdir(parents=True, exist_ok=True)
+            self._log_from = _prepare_log(self.spec.log)
+            with self.spec.log.open("ab") as log:
+                self._process = subprocess.Popen(  # noqa: S603 - the command is ours
+                    self.spec.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.spec.folder,
+                    env=inherited_environment() | dict(self.spec.environment),
+                    start_new_session=True,  # a Ctrl-C at the terminal is for us: we stop the children in order
+                    preexec_fn=_tie_to_parent(self.spec.death_signal),  # noqa: PLW1509 - only prctl and getppid run there
+                )
+            ProcessIdentity.of(self._process.pid).write(self.spec.pid_file)
+            self._wanted = True
+            self._began_s = time.monotonic()
+            self.starts += 1
+
+    def wait_ready(self, timeout_s: float | None = None) -> None:
+        """Wait until the process is ready.
+
+        Raises:
+            StackError: It ended, or was not ready in time; the text has the tail of its log.
+        """
+        deadline = time.monotonic() + (self.spec.ready_timeout_s if timeout_s is None else timeout_s)
+        while (why := self.spec.ready()) is not None:
+            if not self.running:
+                raise StackError(f"{self.name} ended with code {self.exit_code} before it was ready{self._tail()}")
+            if time.monotonic() > deadline:
+                raise StackError(f"{self.name} is not ready in time: {why}{self._tail()}")
+            time.sleep(POLL_S)
+
+    def stop(self, timeout_s: float | None = None) -> int | None:
+        """End the process: SIGTERM, then SIGKILL after the deadline; returns the exit code, None if it never ran."""
+        with self._lock:
+            self._wanted = False
+            if self._process is None:
+                return None
+            self._process.terminate()
+            try:
+                self._process.wait(self.spec.stop_timeout_s if timeout_s is None else timeout_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self.spec.pid_file.unlink(missing_ok=True)
+            return self._process.returncode
+
+    def kill9(self) -> None:
+        """Kill the process at once, as a crash would; a supervisor restarts it."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+
+    def restart(self) -> None:
+        """Stop, start, and wait until ready."""
+        self.stop()
+        self.start()
+        self.wait_ready()
+
+    def rss_bytes(self) -> int:
+        """Resident memory of the process and its children now; 0 when it does not run."""
+        pid = self.pid
+        if pid is None:
+            return 0
+        try:
+            process = psutil.Process(pid)
+            return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
+        except psutil.NoSuchProcess:
+            return 0
+
+    def _tail(self) -> str:
+        with self.spec.log.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_from, size - TAIL_BYTES))
+            text = log.read().decode(errors="replace").strip()
+        return f"; end of {self.spec.log}:\n{text}" if text else f"; {self.spec.log} is empty"
+
+
+def _prepare_log(log: Path) -> int:
+    """Put a large log aside; returns the size from which this run writes."""
+    size = log.stat().st_size if log.exists() else 0
+    if size <= LOG_BYTES:
+        return size
+    log.replace(log.with_suffix(".log.1"))
+    return 0
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def _tie_to_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+    """What a new child calls before its program, so that it cannot outlive us; elsewhere pid files do that at the next start."""
+    if sys.platform != "linux":
+        return None
+    libc, parent = _libc(), os.getpid()
+
+    def tie() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, int(death_signal))
+        if os.getppid() != parent:  # the parent died before prctl: no signal will come
+            os._exit(1)
+
+    return tie

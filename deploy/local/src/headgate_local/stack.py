@@ -1,0 +1,178 @@
+"""The embedded stack: Kafka, the schema registry, optionally local Bedrock, and an Iceberg catalog, in one data folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+from headgate_local import kafka, registry
+from headgate_local.config import LocalSettings
+from headgate_local.folder import FolderLock, Memory, StackError
+from headgate_local.http_ready import http_not_ready
+from headgate_local.identity import clean_leftovers
+from headgate_local.installation import install
+from headgate_local.ports import HOST, choose_ports
+from headgate_local.processes import ProcessSpec, ServiceProcess
+from headgate_local.progress import PlainProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from types import TracebackType
+
+    from headgate_local.progress import Progress
+
+BEDROCK_PORT = "bedrock-local"
+
+
+class Stack:
+    """The stack of one data folder; data and ports are kept between runs. A context manager: starts on entry, stops on exit.
+
+    Use one instance for one run, and start it from a thread that outlives it (see ``ServiceProcess``).
+
+    Attributes:
+        data: The data folder, absolute.
+        processes: What runs, by name (``kafka``, ``registry``, ``bedrock-local``), in the order of their start.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        registry: bool = True,
+        bedrock: bool = False,
+        heap: str = "512m",
+        cache: Path | None = None,
+        progress: Progress | None = None,
+        reserve: Iterable[str] = (),
+    ) -> None:
+        """Describe a stack; nothing happens before ``start``.
+
+        Args:
+            data: Folder for everything the stack writes; locked while it runs.
+            registry: Whether to run the schema registry.
+            bedrock: Whether to run the local Bedrock endpoint.
+            heap: Kafka's maximal heap, in the JVM's notation.
+            cache: Folder of the shared downloads; None takes the user's.
+            progress: Told what happens; None prints plain lines to standard error.
+            reserve: Further names to remember a free port for; see ``port``.
+        """
+        self.data = data.absolute()
+        self.processes: dict[str, ServiceProcess] = {}
+        self._with_registry, self._with_bedrock = registry, bedrock
+        self._heap = heap
+        self._cache = LocalSettings().cache if cache is None else cache.absolute()
+        self._progress = PlainProgress(sys.stderr) if progress is None else progress
+        self._reserve = tuple(reserve)
+        self._lock = FolderLock(self.data)
+        self._memory = Memory()
+        self._kafka: kafka.KafkaServer | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Kafka's address."""
+        return f"{HOST}:{self.port('kafka')}"
+
+    @property
+    def registry_url(self) -> str:
+        """The registry's Confluent API."""
+        return f"http://{HOST}:{self.port('registry')}{registry.API_PATH}"
+
+    @property
+    def bedrock_url(self) -> str:
+        """The local Bedrock endpoint."""
+        return f"http://{HOST}:{self.port(BEDROCK_PORT)}"
+
+    @property
+    def catalog(self) -> dict[str, str]:
+        """Properties of the Iceberg catalog, for ``pyiceberg.catalog.load_catalog(**catalog)``."""
+        return {
+            "name": "headgate",
+            "type": "sql",
+            "uri": f"sqlite:///{self.data / 'iceberg' / 'catalog.db'}",
+            "warehouse": f"file://{self.data / 'iceberg' / 'warehouse'}",
+        }
+
+    def port(self, name: str) -> int:
+        """The port of a part that runs, or of a reserved name; StackError for another."""
+        try:
+            return self._memory.ports[name]
+        except KeyError:
+            raise StackError(f"{name} has no port: the stack does not run, or runs without it") from None
+
+    def start(self) -> Self:
+        """Start everything and wait until it can be used; ends leftovers of a killed run first.
+
+        Raises:
+            InUseError: Another process runs a stack in this data folder.
+            StackError: A part did not start; the text has the tail of its log.
+            UnavailableError: Something is missing from the cache and could not be downloaded.
+        """
+        self._lock.acquire()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop everything, in reverse order; harmless when it does not run."""
+        for process in reversed(self.processes.values()):
+            process.stop()
+        if self._kafka is not None:
+            self._kafka.keep_archive()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        run = self.data / "run"
+        for name in clean_leftovers(run):
+            self._progress.say(f"ended {name}, left by a run that was killed")
+        installation = install(self._cache, self._progress)
+        self._remember_ports()
+        (self.data / "iceberg" / "warehouse").mkdir(parents=True, exist_ok=True)
+        if self._with_registry:  # first, because it takes longest
+            server = registry.RegistryServer(self.data, installation, self._memory.ports)
+            server.prepare()
+            self._launch(server.spec(run))
+        self._kafka = kafka.KafkaServer(self.data, installation, self._memory.ports, heap=self._heap)
+        self._kafka.prepare(self._memory.cluster_id)
+        self._launch(self._kafka.spec(run))
+        if self._with_bedrock:
+            self._launch(self._bedrock(run))
+        for process in self.processes.values():
+            process.wait_ready()
+            self._progress.say(f"{process.name} is ready after {time.monotonic() - began:.1f} s")
+
+    def _launch(self, spec: ProcessSpec) -> None:
+        self.processes[spec.name] = ServiceProcess(spec)
+        self.processes[spec.name].start()
+
+    def _remember_ports(self) -> None:
+        self._memory = Memory.load(self.data)
+        names = [*kafka.PORTS, *self._reserve]
+        names += registry.PORTS if self._with_registry else ()
+        names += [BEDROCK_PORT] if self._with_bedrock else []
+        saved = self._memory.ports
+        self._memory.ports = choose_ports(names, saved)
+        Memory(cluster_id=self._memory.cluster_id, ports=saved | self._memory.ports).save(self.data)
+
+    def _bedrock(self, folder: Path) -> ProcessSpec:
+        port = self.port(BEDROCK_PORT)
+        return ProcessSpec(
+            BEDROCK_PORT,
+            [sys.executable, "-m", "headgate_bedrock_local"],
+            folder,
+            lambda: http_not_ready(f"{self.bedrock_url}/healthz"),
+            environment={"HEADGATE_BEDROCK_HOST": HOST, "HEADGATE_BEDROCK_PORT": str(port)},
+        )
