@@ -1,0 +1,31 @@
+"""Finds an agent by its name among the installed packages."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+from headgate_runtime.errors import ConfigurationError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from headgate_schemas.agent import Agent
+
+GROUP = "headgate.agents"
+
+
+def load_agent(name: str, model: BaseChatModel, *, model_id: str) -> Agent:
+    """Build the agent whose factory is the entry point ``name`` of the group ``headgate.agents``.
+
+    Raises:
+        ConfigurationError: There is no such agent, or it cannot be built.
+    """
+    found = entry_points(group=GROUP)
+    if name not in found.names:
+        known = ", ".join(sorted(found.names)) or "none"
+        raise ConfigurationError(f"No agent {name!r} (found: {known}): install its package, or name another.")
+    try:
+        agent: Agent = found[name].load()(model, model_id=model_id)
+    except (ImportError, AttributeError, TypeError, ValueError, OSError) as error:
+        raise ConfigurationError(f"Agent {name!r} cannot be built: {error}") from error
+    return agent

@@ -1,0 +1,319 @@
+"""The dispatcher: every event once through triage, model or fallback, and out in the order of its key, exactly once.
+
+All of it runs on the loop's thread. Only the waiting for models happens elsewhere, behind :class:`ModelCalls`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import structlog
+from headgate_runtime.errors import UnavailableError
+from headgate_schemas.agent import Decision, GreyCase
+
+from headgate_enricher.deliberation import DEADLINE
+from headgate_enricher.intake import Intake, RefusedError
+from headgate_enricher.outbox import Outbox, Output
+from headgate_enricher.progress import START, PartitionProgress
+from headgate_enricher.work import AgentFaultError, Answer, Partition, Work
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headgate_enricher.progress_log import ProgressLog
+    from headgate_enricher.model_thread import ModelCalls
+    from headgate_enricher.metrics import EnricherMetrics
+    from headgate_enricher.judge import Judge
+    from headgate_enricher.enrichment import Enrichment
+    from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+    from headgate_runtime.kafka.protocols import RecordConsumer
+    from headgate_runtime.deadletters import DeadLetters
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+AGENT_ERROR = "agent_error"
+INTAKE_BACKOFF_S = 1.0
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the dispatcher.
+
+    Attributes:
+        event_deadline_s: How long after triage the model may take before the fallback decides.
+        commit_interval_s: Least time between two commits.
+        triage_batch: Most events in one triage.
+        max_at_model: Grey events at the model at which no more are triaged.
+        max_backlog: Events in memory at which consumption pauses; it resumes at half of them.
+        max_done_bytes: Size of a partition's done-set at which consumption pauses.
+    """
+
+    event_deadline_s: float = 5.0
+    commit_interval_s: float = 0.1
+    triage_batch: int = 500
+    max_at_model: int = 1024
+    max_backlog: int = 20_000
+    max_done_bytes: int = 65_536
+
+
+class Dispatcher:
+    """The runtime's worker that makes decided events of events.
+
+    Args:
+        consumer: The group member; asked for committed offsets and for the proof of ownership a transaction needs.
+        intake: Decodes and checks records.
+        judge: The agent's CPU-only half.
+        model: Where grey events go.
+        enrichment: Builds output records.
+        dead_letters: Builds dead letters.
+        outbox: Holds outputs until they are committed.
+        progress_log: Reads and writes how far partitions are.
+        limits: Bounds.
+        metrics: Metrics.
+        clock: Monotonic seconds; the same clock as the model's deadlines.
+        now_ms: Milliseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer: RecordConsumer,
+        intake: Intake,
+        judge: Judge,
+        model: ModelCalls,
+        enrichment: Enrichment,
+        dead_letters: DeadLetters,
+        outbox: Outbox,
+        progress_log: ProgressLog,
+        limits: Limits,
+        metrics: EnricherMetrics,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._consumer = consumer
+        self._intake = intake
+        self._judge = judge
+        self._model = model
+        self._enrichment = enrichment
+        self._dead_letters = dead_letters
+        self._outbox = outbox
+        self._progress_log = progress_log
+        self._limits = limits
+        self._metrics = metrics
+        self._clock = clock
+        self._now_ms = now_ms
+        self._partitions: dict[TopicPartition, Partition] = {}
+        self._inbox: deque[Record] = deque()
+        self._intake_resume_s = float("-inf")
+        self._commit_due_s = float("-inf")
+        self._congested = False
+
+    def assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Take partitions over where their last owner's last commit left them."""
+        marks = self._progress_log.load(partitions, self._consumer)
+        for source in partitions:
+            mark = marks.get(source)
+            self._partitions[source] = Partition(source, PartitionProgress(mark or START))
+            logger.info("partition assigned", source=source, watermark=mark.watermark if mark else None)
+        return {source: mark.watermark for source, mark in marks.items()}
+
+    def revoke(self, partitions: Sequence[TopicPartition]) -> None:
+        """Commit what is finished and leave the rest to the next owner: the done-set tells it what to skip."""
+        self._collect()
+        self._commit()
+        self._forget(partitions)
+
+    def lose(self, partitions: Sequence[TopicPartition]) -> None:
+        """Drop everything of partitions that belong to another instance already."""
+        self._forget(partitions)
+
+    def process(self, records: list[Record]) -> None:
+        """Take in consumed records."""
+        self._inbox.extend(records)
+        self._work_inbox()
+
+    def tick(self) -> None:
+        """Let out what the model has answered, and commit when it is time."""
+        self._collect()
+        self._work_inbox()
+        self._outbox.stream()
+        now_s = self._clock()
+        if now_s >= self._commit_due_s and not self._outbox.backing_off:
+            self._commit_due_s = now_s + self._limits.commit_interval_s
+            self._commit()
+
+    def congested(self) -> bool:
+        """Whether consumption should pause; it stays so until half of the backlog is gone."""
+        limits = self._limits
+        backlog = len(self._inbox) + len(self._outbox) + sum(p.progress.pending for p in self._partitions.values())
+        bound = limits.max_backlog // 2 if self._congested else limits.max_backlog
+        # Only a consumed record can move the watermark of a partition where nothing is pending: that one never pauses.
+        scattered = any(p.done_bytes > limits.max_done_bytes and p.progress.pending for p in self._partitions.values())
+        self._congested = backlog > bound or scattered
+        return self._congested
+
+    def busy(self) -> bool:
+        """Whether anything taken up is not committed yet."""
+        return len(self._outbox) > 0 or any(p.progress.pending for p in self._partitions.values())
+
+    def close(self) -> None:
+        """Stop the model thread and the producer; what is not committed is done again by the next owner."""
+        self._model.close()
+        self._outbox.close()
+
+    def _forget(self, partitions: Collection[TopicPartition]) -> None:
+        gone = set(partitions)
+        self._outbox.drop(gone)
+        self._inbox = deque(record for record in self._inbox if record.source not in gone)
+        for source in gone:
+            partition = self._partitions.pop(source, None)
+            if partition is not None:
+                self._model.cancel(partition.at_model)
+                logger.info("partition given up", source=source, pending=partition.progress.pending)
+
+    def _work_inbox(self) -> None:
+        while self._inbox and self._clock() >= self._intake_resume_s and not self._model_full():
+            works = self._take_batch()
+            if works:
+                self._judge.triage(works)
+            for work in works:
+                self._route(work)
+
+    def _model_full(self) -> bool:
+        return sum(len(p.at_model) for p in self._partitions.values()) >= self._limits.max_at_model
+
+    def _take_batch(self) -> list[Work]:
+        """Take records off the inbox; where the registry does not answer, they stay there for a later try."""
+        works: list[Work] = []
+        deadline_s = self._clock() + self._limits.event_deadline_s
+        while self._inbox and len(works) < self._limits.triage_batch:
+            try:
+                work = self._take(self._inbox[0], deadline_s)
+            except UnavailableError as error:
+                logger.warning("records wait for the schema registry", records=len(self._inbox), error=str(error))
+                self._intake_resume_s = self._clock() + INTAKE_BACKOFF_S
+                break
+            self._inbox.popleft()
+            if work is not None:
+                works.append(work)
+        return works
+
+    def _take(self, record: Record, deadline_s: float) -> Work | None:
+        partition = self._partitions.get(record.source)
+        if partition is None:
+            return None
+        try:
+            event = self._intake.accept(record)
+        except RefusedError as refusal:
+            if partition.progress.admit(record.offset):
+                self._refuse(partition, record, refusal)
+            return None
+        if not partition.progress.admit(record.offset):
+            return None
+        return Work(partition, record, event, deadline_s)
+
+    def _route(self, work: Work) -> None:
+        slow = isinstance(work.triaged, GreyCase)
+        if work.partition.lanes.enter(work.record.key, work, slow=slow) and self._let_out(work) and slow:
+            self._let_followers_out(work)
+
+    def _let_out(self, work: Work) -> bool:
+        """Emit an event whose turn it is; False if the model has to be asked first."""
+        triaged = work.triaged
+        if isinstance(triaged, Decision):
+            self._emit(work, triaged, asked=False)
+        elif isinstance(triaged, AgentFaultError):
+            self._fault(work, triaged)
+        elif self._clock() < work.deadline_s:
+            work.partition.at_model.add(work)
+            self._model.submit(work, triaged)
+            return False
+        else:
+            self._conclude(work, triaged, Answer(None, DEADLINE, asked=False, seconds=0.0))
+        return True
+
+    def _collect(self) -> None:
+        for work, answer in self._model.collect():
+            if self._partitions.get(work.partition.source) is not work.partition:
+                continue
+            work.partition.at_model.discard(work)
+            self._metrics.answered(answer)
+            if isinstance(work.triaged, GreyCase):
+                self._conclude(work, work.triaged, answer)
+            self._let_followers_out(work)
+
+    def _let_followers_out(self, leader: Work) -> None:
+        """Let out what waited behind a grey event, up to the next one that has to wait for the model itself."""
+        lanes, key = leader.partition.lanes, leader.record.key
+        passed = True
+        while passed:
+            passed = False
+            for follower in lanes.leave(key):
+                out = self._let_out(follower)
+                passed = out and isinstance(follower.triaged, GreyCase)
+
+    def _conclude(self, work: Work, case: GreyCase, answer: Answer) -> None:
+        try:
+            decision = self._judge.conclude(case, answer)
+        except AgentFaultError as fault:
+            self._fault(work, fault)
+        else:
+            self._emit(work, decision, asked=answer.asked)
+
+    def _emit(self, work: Work, decision: Decision, *, asked: bool) -> None:
+        try:
+            output = self._enrichment.build(work.record, work.event, decision, asked=asked, now_ms=self._now_ms())
+        except AgentFaultError as fault:
+            self._fault(work, fault)
+            return
+        self._metrics.decided(decision, self._enrichment.cost_microdollars(decision))
+        self._put(work.partition, work.record, output)
+
+    def _fault(self, work: Work, fault: AgentFaultError) -> None:
+        refusal = RefusedError(AGENT_ERROR, str(fault), field=fault.field, rule=fault.rule)
+        self._refuse(work.partition, work.record, refusal)
+
+    def _refuse(self, partition: Partition, record: Record, refusal: RefusedError) -> None:
+        letter = self._dead_letters.record(
+            record,
+            cause=refusal.cause,
+            message=str(refusal),
+            field=refusal.field,
+            rule=refusal.rule,
+            schema_id=refusal.schema_id,
+        )
+        self._metrics.gave_up(refusal.cause)
+        self._put(partition, record, letter)
+
+    def _put(self, partition: Partition, record: Record, output: OutgoingRecord) -> None:
+        self._outbox.put(Output(partition.source, record.timestamp_ms, output))
+        partition.progress.complete(record.offset)
+
+    def _commit(self) -> None:
+        changed = [partition for partition in self._partitions.values() if partition.progress.changed]
+        if not changed:
+            return
+        progress: list[OutgoingRecord] = []
+        offsets: dict[TopicPartition, int] = {}
+        for partition in changed:
+            mark = partition.progress.mark()
+            partition.done_bytes = len(mark.done)
+            offsets[partition.source] = mark.watermark
+            progress.append(self._progress_log.record(partition.source, mark))
+        started_s = self._clock()
+        committed = self._outbox.commit(progress, offsets, self._consumer.group_metadata())
+        if committed is None:
+            self._metrics.aborted()
+            return
+        for partition in changed:
+            partition.progress.changed = False
+        now_ms = self._now_ms()
+        self._metrics.committed(
+            self._clock() - started_s, [(now_ms - output.arrived_ms) / 1000 for output in committed]
+        )
+        self._metrics.under_way(
+            at_model=sum(len(p.at_model) for p in self._partitions.values()),
+            waiting=sum(p.lanes.waiting for p in self._partitions.values()),
+        )

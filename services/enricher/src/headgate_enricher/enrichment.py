@@ -1,0 +1,196 @@
+"""The output record: the event as it came, the decision, and the event's way."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, Protocol, TYPE_CHECKING
+
+from fastavro import parse_schema, schemaless_writer
+from fastavro.schema import to_parsing_canonical_form
+from headgate_runtime.errors import ConfigurationError, RejectedError
+from headgate_runtime.records import Headers, OutgoingRecord, Record
+from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, parse_traceparent
+
+from headgate_enricher.work import AgentFaultError
+
+if TYPE_CHECKING:
+    from headgate_schemas import Getter, RecordSchema
+    from headgate_enricher.intake import Check
+    from headgate_schemas.agent import Decision, Event
+    from headgate_enricher.pricing import Price
+    from collections.abc import Mapping
+
+METADATA = ("agent_metadata", "processing_metadata")
+PASSED_HEADERS = frozenset({TRACEPARENT, EVENT_ID})
+FRAME_BYTES = 5
+_UNWRITABLE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
+
+
+class ValueEncoder(Protocol):
+    """Writes a record's value; the runtime's ``Encoder`` is one."""
+
+    @property
+    def prefix(self) -> bytes:
+        """Magic byte and schema id."""
+
+    def encode(self, value: Mapping[str, Any]) -> bytes:
+        """Encode to Confluent-framed Avro."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What is the same in every record of one process.
+
+    Attributes:
+        agent: Name of the agent.
+        agent_version: Hash of the agent.
+        model_id: The model that grey events go to.
+        price: Price of that model.
+        pipeline_version: Version of the enricher.
+    """
+
+    agent: str
+    agent_version: str
+    model_id: str
+    price: Price
+    pipeline_version: str
+
+
+class Enrichment:
+    """Builds output records.
+
+    Where the output record starts with the input record's fields, and the input was written with the schema we read it
+    with, the event's bytes are copied and only the metadata is encoded; otherwise the whole record is. Both give the same bytes.
+
+    Args:
+        topic: Output topic.
+        read_as: The input record.
+        write_as: The output record.
+        encoder: Encodes the output record.
+        same_frame: Frame of an input value written with ``read_as``.
+        check: Rules of the output topic.
+        event_id: Gives an event's id, for the header of a record that came without one; None leaves it out.
+        stamp: What every record carries.
+
+    Raises:
+        ConfigurationError: The output record has no place for the decision.
+    """
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        read_as: RecordSchema,
+        write_as: RecordSchema,
+        encoder: ValueEncoder,
+        same_frame: bytes,
+        check: Check,
+        event_id: Getter | None,
+        stamp: Stamp,
+    ) -> None:
+        fields = write_as.raw["fields"]
+        missing = set(METADATA) - {field["name"] for field in fields}
+        if missing:
+            raise ConfigurationError(f"Record {write_as.name} of topic {topic} needs the fields {sorted(missing)}.")
+        self._topic = topic
+        self._encoder = encoder
+        self._prefix = encoder.prefix
+        self._same_frame = same_frame if _starts_with(fields, read_as.raw["fields"]) else None
+        self._metadata_schema = parse_schema(_record_of(fields[len(read_as.raw["fields"]) :]))
+        self._check = check
+        self._event_id = event_id
+        self._stamp = stamp
+
+    def build(self, record: Record, event: Event, decision: Decision, *, asked: bool, now_ms: int) -> OutgoingRecord:
+        """Build the output record of a decided event.
+
+        Args:
+            record: The record the event came in.
+            event: Its decoded value.
+            decision: The agent's decision.
+            asked: A model was asked, so that the record names it.
+            now_ms: When the decision was made, milliseconds since the epoch.
+
+        Raises:
+            AgentFaultError: The decision does not fit the output's contract.
+        """
+        try:
+            metadata = {
+                "agent_metadata": self._agent_metadata(decision, asked=asked),
+                "processing_metadata": self._processing_metadata(record, now_ms),
+            }
+            value = self._encode(record, event, metadata)
+        except RejectedError as error:
+            raise AgentFaultError(f"{error}; mend the agent.") from error
+        except _UNWRITABLE as error:
+            raise AgentFaultError(f"The decision cannot be written: {type(error).__name__}; mend the agent.") from error
+        violation = self._check({**event, **metadata})
+        if violation is not None:
+            raise AgentFaultError(f"{violation.message}; mend the agent.", violation.field, violation.rule)
+        return OutgoingRecord(self._topic, record.key, value, self._headers(record, event))
+
+    def cost_microdollars(self, decision: Decision) -> int:
+        """Price a decision's model calls, in millionths of a US dollar."""
+        return self._stamp.price.cost_microdollars(decision.usage) if decision.usage.calls else 0
+
+    def _encode(self, record: Record, event: Event, metadata: Mapping[str, Any]) -> bytes:
+        source = record.value
+        if self._same_frame is None or source is None or not source.startswith(self._same_frame):
+            return self._encoder.encode({**event, **metadata})
+        buffer = io.BytesIO()
+        buffer.write(self._prefix)
+        buffer.write(memoryview(source)[FRAME_BYTES:])
+        schemaless_writer(buffer, self._metadata_schema, metadata)
+        return buffer.getvalue()
+
+    def _agent_metadata(self, decision: Decision, *, asked: bool) -> dict[str, Any]:
+        usage, stamp = decision.usage, self._stamp
+        return {
+            "decision": decision.decision,
+            "decision_reason": decision.decision_reason,
+            "risk_score": decision.risk_score,
+            "priority": decision.priority,
+            "confidence": decision.confidence,
+            "agent": stamp.agent,
+            "agent_version": stamp.agent_version,
+            "revision": 0,
+            "tier": decision.tier,
+            "model_id": stamp.model_id if asked else None,
+            "prompt_hash": decision.prompt_hash,
+            "model_calls": usage.calls,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cost_microdollars": self.cost_microdollars(decision),
+            "fallback_reason": decision.fallback_reason,
+        }
+
+    def _processing_metadata(self, record: Record, now_ms: int) -> dict[str, Any]:
+        return {
+            "ingestion_time": record.timestamp_ms,
+            "processing_time": now_ms,
+            "pipeline_version": self._stamp.pipeline_version,
+            "source_topic": record.topic,
+            "source_partition": record.partition,
+            "source_offset": record.offset,
+            "trace_id": parse_traceparent(record.headers),
+        }
+
+    def _headers(self, record: Record, event: Event) -> Headers:
+        passed = {name: value for name, value in record.headers if name in PASSED_HEADERS}
+        if EVENT_ID not in passed and self._event_id is not None:
+            passed[EVENT_ID] = str(self._event_id(event)).encode()
+        return tuple(passed.items())
+
+
+def _record_of(fields: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "record", "name": "part", "fields": fields}
+
+
+def _starts_with(fields: list[dict[str, Any]], first: list[dict[str, Any]]) -> bool:
+    """Whether a record with ``fields`` starts, byte for byte, as one with the fields ``first`` is written."""
+    leading, rest = fields[: len(first)], fields[len(first) :]
+    if {field["name"] for field in rest} != set(METADATA):
+        return False
+    # The canonical form leaves out docs, defaults and our own attributes: what remains decides on the bytes.
+    return bool(to_parsing_canonical_form(_record_of(leading)) == to_parsing_canonical_form(_record_of(first)))

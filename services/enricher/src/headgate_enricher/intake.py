@@ -1,0 +1,81 @@
+"""What may enter: a record's value decoded and held against its topic's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TYPE_CHECKING
+
+from headgate_runtime.errors import UndecodableError
+from headgate_schemas import Violation
+
+if TYPE_CHECKING:
+    from headgate_schemas.agent import Event
+    from headgate_runtime.records import Record
+
+Check = Callable[[Mapping[str, Any]], Violation | None]
+CONTRACT_VIOLATION = "contract_violation"
+
+
+class ValueDecoder(Protocol):
+    """Reads a record's value; the runtime's ``Decoder`` is one."""
+
+    def decode(self, value: bytes | None) -> dict[str, Any]:
+        """Decode Confluent-framed Avro."""
+
+
+class RefusedError(Exception):
+    """A record goes to the dead letters instead of to the agent.
+
+    Attributes:
+        cause: Code of the cause.
+        field: Path of the field that broke a rule.
+        rule: Name of the rule.
+        schema_id: Schema id in the frame, where there is one.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        message: str,
+        *,
+        field: str | None = None,
+        rule: str | None = None,
+        schema_id: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.field = field
+        self.rule = rule
+        self.schema_id = schema_id
+
+
+class Intake:
+    """Turns records into events.
+
+    Args:
+        decoder: Decodes a value.
+        check: The topic's rules.
+    """
+
+    def __init__(self, decoder: ValueDecoder, check: Check) -> None:
+        self._decode = decoder.decode
+        self._check = check
+
+    def accept(self, record: Record) -> Event:
+        """Decode and check one record.
+
+        Raises:
+            RefusedError: The record is not what the contract says; repeating will not help.
+            UnavailableError: The registry does not answer and the record's schema is not known yet.
+        """
+        try:
+            event = self._decode(record.value)
+        except UndecodableError as error:
+            raise RefusedError(error.cause, str(error), schema_id=error.schema_id) from error
+        violation = self._check(event)
+        if violation is not None:
+            schema_id = int.from_bytes(record.value[1:5], "big") if record.value else None
+            raise RefusedError(
+                CONTRACT_VIOLATION, violation.message, field=violation.field, rule=violation.rule, schema_id=schema_id
+            )
+        return event

@@ -1,0 +1,84 @@
+"""What an operator watches: decisions, money, the model, and how long an event takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headgate_enricher.work import Answer
+    from headgate_schemas.agent import Decision
+    from headgate_runtime.metrics import Metrics
+    from collections.abc import Sequence
+
+MODEL_BUCKETS_S = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
+TRANSACTION_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
+LATENCY_BUCKETS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 60, 600)
+
+
+class EnricherMetrics:
+    """The enricher's metrics; counts of single events are collected and handed over once a commit.
+
+    Args:
+        metrics: The service's registry.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._decisions = metrics.counter(
+            "decisions", "Events decided; one that changes hands in a rebalance may count twice.", ("decision", "tier")
+        )
+        self._fallbacks = metrics.counter("fallbacks", "Grey events decided without a model.", ("reason",))
+        self._dead_letters = metrics.counter("dead_letters", "Records given up on.", ("cause",))
+        self._tokens = metrics.counter("model_tokens", "Tokens paid for.", ("direction",))
+        self._cost = metrics.counter("model_cost_microdollars", "Price of the model calls, millionths of a US dollar.")
+        self._model = metrics.histogram(
+            "model_seconds", "Grey event handed over to answer.", ("outcome",), MODEL_BUCKETS_S
+        )
+        self._transaction = metrics.histogram(
+            "transaction_seconds", "Commit call to acknowledgement.", buckets=TRANSACTION_BUCKETS_S
+        )
+        self._latency = metrics.histogram(
+            "decision_latency_seconds", "Input record's timestamp to commit of its output.", buckets=LATENCY_BUCKETS_S
+        )
+        self._at_model = metrics.gauge("at_model", "Grey events at the model or waiting for a free call.")
+        self._waiting = metrics.gauge("lanes_waiting", "Events that wait behind a grey one of their key.")
+        self._aborted = metrics.counter("transactions_aborted", "Transactions to be repeated.")
+
+    def decided(self, decision: Decision, cost_microdollars: int) -> None:
+        """Count a decision."""
+        self._counts[decision.decision, decision.tier] += 1
+        if decision.fallback_reason is not None:
+            self._fallbacks.labels(decision.fallback_reason).inc()
+        if decision.usage.calls:
+            self._tokens.labels("input").inc(decision.usage.input_tokens)
+            self._tokens.labels("output").inc(decision.usage.output_tokens)
+            self._cost.inc(cost_microdollars)
+
+    def gave_up(self, cause: str) -> None:
+        """Count a dead letter."""
+        self._dead_letters.labels(cause).inc()
+
+    def answered(self, answer: Answer) -> None:
+        """Count an answer of the model."""
+        self._model.labels("decided" if answer.decision is not None else "failed").observe(answer.seconds)
+
+    def committed(self, seconds: float, latencies_s: Sequence[float]) -> None:
+        """Count a commit of the outputs with these latencies."""
+        self._transaction.observe(seconds)
+        for latency_s in latencies_s:
+            self._latency.observe(latency_s)
+        for (decision, tier), events in self._counts.items():
+            self._decisions.labels(decision, tier).inc(events)
+        self._counts.clear()
+
+    def aborted(self) -> None:
+        """Count a transaction that is to be repeated."""
+        self._aborted.inc()
+
+    def under_way(self, *, at_model: int, waiting: int) -> None:
+        """Show what is under way."""
+        self._at_model.set(at_model)
+        self._waiting.set(waiting)

@@ -1,0 +1,92 @@
+"""What the enricher's parts hand to each other: an event on its way, and what came of asking the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from headgate_schemas.agent import Decision, Event, GreyCase, Usage
+
+from headgate_enricher.lanes import Lanes
+
+if TYPE_CHECKING:
+    from headgate_runtime.records import Record, TopicPartition
+
+    from headgate_enricher.progress import PartitionProgress
+
+
+class AgentFaultError(Exception):
+    """The agent's code failed on an event, or its decision breaks the output's contract: the event is dead-lettered.
+
+    Attributes:
+        field: Path of the output field that broke a rule.
+        rule: Name of the rule.
+    """
+
+    def __init__(self, message: str, field: str | None = None, rule: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.rule = rule
+
+
+Triaged = Decision | GreyCase | AgentFaultError
+NOT_TRIAGED = AgentFaultError("The event was not triaged.")
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """An event between its arrival and its commit.
+
+    Attributes:
+        partition: The assigned partition it came from.
+        record: The record it came in.
+        event: The record's value, decoded.
+        deadline_s: Monotonic time by which the model must have answered.
+        triaged: What triage made of it, or what went wrong there.
+    """
+
+    partition: Partition
+    record: Record
+    event: Event
+    deadline_s: float
+    triaged: Triaged = NOT_TRIAGED
+
+
+@dataclass(slots=True, eq=False)
+class Partition:
+    """An assigned partition; events that outlive the assignment hold a dead one and are dropped.
+
+    Attributes:
+        source: Topic and partition number.
+        progress: Watermark and done-set.
+        lanes: Order within keys.
+        at_model: Events the model is deciding now.
+        done_bytes: Size of the done-set at the last commit.
+    """
+
+    source: TopicPartition
+    progress: PartitionProgress
+    lanes: Lanes[Work] = field(default_factory=Lanes)
+    at_model: set[Work] = field(default_factory=set)
+    done_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking the model about one event.
+
+    Attributes:
+        decision: The decision, None where the fallback has to decide.
+        reason: Why there is none; None where there is one.
+        asked: A model was asked, so that the record names it.
+        seconds: From hand-over to answer, waiting for a free call included.
+        usage: What calls without a decision used.
+        prompt_hash: SHA-256 of the prompt of such calls.
+    """
+
+    decision: Decision | None
+    reason: str | None
+    asked: bool
+    seconds: float
+    usage: Usage = field(default_factory=Usage)
+    prompt_hash: str | None = None
