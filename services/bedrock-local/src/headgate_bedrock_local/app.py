@@ -1,0 +1,82 @@
+"""Composition root: builds the endpoint and serves it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.responses import JSONResponse
+
+from headgate_bedrock_local.admin import admin_router
+from headgate_bedrock_local.auth import Authenticator
+from headgate_bedrock_local.config import Settings
+from headgate_bedrock_local.endpoint import Endpoint
+from headgate_bedrock_local.policies import PolicyError, load_policies
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_EXIT_CONFIGURATION = 2
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application: Bedrock's operations on their own paths, the admin calls beside them.
+
+    Raises:
+        PolicyError: A policy that is installed cannot be used.
+    """
+    secrets = {key: secret.get_secret_value() for key, secret in settings.secrets.items()}
+    endpoint = Endpoint(Authenticator(secrets), load_policies(), settings.faults, seed=settings.seed)
+    app = FastAPI(title="Headgate local Bedrock", version=version("headgate-bedrock-local"))
+    app.add_exception_handler(RequestValidationError, _unprocessable)
+    app.include_router(admin_router(endpoint))
+    for operation, handler in (
+        ("converse", endpoint.converse),
+        ("converse-stream", endpoint.converse_stream),
+        ("count-tokens", endpoint.count_tokens),
+    ):
+        # An ARN has slashes once its escapes are decoded: the path's middle is the identifier, whatever is in it.
+        app.add_route(f"/model/{{model_id:path}}/{operation}", handler, methods=["POST"])
+    return app
+
+
+async def _unprocessable(_request: Request, error: Exception) -> JSONResponse:
+    # FastAPI's own answer repeats the input, and a NaN in it cannot be written as JSON.
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    detail = [{key: problem[key] for key in ("loc", "msg", "type")} for problem in errors]
+    return JSONResponse({"detail": detail}, status_code=422)
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT, then let the calls in flight finish; returns the exit code."""
+    try:
+        settings = Settings()
+        app = create_app(settings)
+    except (ValidationError, PolicyError) as error:
+        print(f"headgate-bedrock-local cannot start: {error}", file=sys.stderr)  # noqa: T201 (no log exists yet)
+        return _EXIT_CONFIGURATION
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_level=settings.log_level,
+            access_log=False,
+            timeout_graceful_shutdown=settings.drain_timeout_s,
+        )
+    )
+
+    def stop(_signal: int, _frame: object) -> None:
+        server.should_exit = True
+
+    # The server raises a signal it has handled once more after the drain; this handler makes that exit code 0.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, stop)
+    server.run()
+    return 0 if server.started else 1
