@@ -31,6 +31,7 @@ _PROMOTIONS = {
     ("long", "double"),
     ("float", "double"),
     ("string", "bytes"),
+    ("bytes", "string"),
 }
 _LOGICAL = ("logicalType", "precision", "scale")
 
@@ -105,6 +106,8 @@ class _Resolution:
 
     def _resolve_inside(self, reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
         match _kind(reader):
+            case "string" if _kind(writer) == "bytes":
+                yield Incompatibility(path, "bytes that are no UTF-8 cannot be read as string")
             case "record" | "error":
                 pair = (reader["name"], writer["name"])
                 if pair not in self._seen:
