@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import docker  # type: ignore[import-untyped]  # ships no types
 from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]  # ships no types
 from requests.exceptions import RequestException
+from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from headgate_local.folder import StackError
@@ -36,7 +37,7 @@ def why_not() -> str | None:
         return "Docker does not answer"
     deadline = time.monotonic() + PULL_TIMEOUT_S
     try:
-        for image in (KAFKA_IMAGE, REGISTRY_IMAGE):
+        for image in (testcontainers_config.ryuk_image, KAFKA_IMAGE, REGISTRY_IMAGE):
             if not _present(client, image, deadline):
                 return f"{image} is not here and does not come within {PULL_TIMEOUT_S:.0f} s"
     except (DockerException, RequestException) as error:
@@ -89,11 +90,17 @@ def _kafka(port: int) -> DockerContainer:
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
     }
-    return DockerContainer(KAFKA_IMAGE, env=settings).with_bind_ports(9092, (HOST, port))
+    return _bound(DockerContainer(KAFKA_IMAGE, env=settings), 9092, port)
 
 
 def _registry(port: int) -> DockerContainer:
-    return DockerContainer(REGISTRY_IMAGE).with_bind_ports(8080, (HOST, port))
+    return _bound(DockerContainer(REGISTRY_IMAGE), 8080, port)
+
+
+def _bound(container: DockerContainer, inner: int, port: int) -> DockerContainer:
+    # with_bind_ports would listen on every interface of this machine
+    container.ports[str(inner)] = (HOST, port)  # type: ignore[assignment]  # Docker's own form, unknown to the annotation
+    return container
 
 
 def _wait(not_ready: Callable[[], str | None]) -> None:

@@ -133,6 +133,14 @@ class ServiceProcess:
             self._began_s = time.monotonic()
             self.starts += 1
 
+    def revive(self) -> bool:
+        """Start the process again if it has crashed; returns whether it had (a ``stop`` meanwhile wins)."""
+        with self._lock:
+            if not self.crashed:
+                return False
+            self.start()
+            return True
+
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until the process is ready.
 

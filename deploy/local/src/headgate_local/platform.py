@@ -1,0 +1,201 @@
+"""The whole platform on one machine: the stack, its topics and schemas, and every service as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import sysconfig
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from headgate_local.catalog import create_tables
+from headgate_local.config import inherited_environment
+from headgate_local.endpoints import FILE_NAME, Endpoints
+from headgate_local.folder import StackError, write_whole
+from headgate_local.http_ready import http_not_ready
+from headgate_local.ports import HOST
+from headgate_local.processes import ProcessSpec, ServiceProcess
+from headgate_local.progress import PlainProgress
+from headgate_local.stack import Stack
+from headgate_local.supervision import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from headgate_local.progress import Progress
+
+ADMIN_TIMEOUT_S = 120
+# a service drains for 25 s at most (ServiceSettings.drain_timeout_s): give it a little more before SIGKILL
+STOP_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """A service to run: ``python -m headgate_<name>``, ``count`` times.
+
+    Attributes:
+        name: The service's name; its environment prefix is HEADGATE_<NAME>_.
+        count: How many replicas, each a process.
+        environment: Added to what the platform gives it, and winning over that.
+    """
+
+    name: str
+    count: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def process_names(self) -> list[str]:
+        """Instance names, which are the processes' names: ``writer-0``, ``writer-1``, ..."""
+        return [f"{self.name}-{number}" for number in range(self.count)]
+
+
+SERVICES = (Replicas("enricher"), Replicas("writer"), Replicas("producer"))
+
+
+class Platform:
+    """Runs everything in ``folder``; a context manager: ready on entry, stopped on exit. Start it from the main thread.
+
+    Attributes:
+        folder: Holds endpoints.json while the platform is ready, and data/.
+        stack: The stack beneath.
+        processes: Every process by name: ``kafka``, ``registry``, ``bedrock-local``, ``enricher-0``, ...
+        supervisor: Restarts what crashes; None before ``start``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        services: Sequence[Replicas] = SERVICES,
+        progress: Progress | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        """Describe a platform; nothing happens before ``start``. No services: the stack alone, without topics."""
+        self.folder = folder.absolute()
+        self.processes: dict[str, ServiceProcess] = {}
+        self.supervisor: Supervisor | None = None
+        self._services = list(services)
+        self._progress = PlainProgress(sys.stderr) if progress is None else progress
+        names = [name for service in services for name in service.process_names()]
+        self.stack = Stack(self.folder / "data", bedrock=True, cache=cache, progress=self._progress, reserve=names)
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where everything is; only while it runs."""
+        return Endpoints(
+            bootstrap_servers=self.stack.bootstrap_servers,
+            registry_url=self.stack.registry_url,
+            bedrock_url=self.stack.bedrock_url,
+            catalog=self.stack.catalog,
+            services={
+                name.removesuffix("-0"): self.url(name)
+                for service in self._services
+                for name in service.process_names()
+            },
+            control_token_file=self._token_file,
+        )
+
+    def url(self, process: str) -> str:
+        """The address of a service's process, such as ``enricher-0``."""
+        return f"http://{HOST}:{self.stack.port(process)}"
+
+    def start(self) -> Self:
+        """Start the stack, apply topics, register schemas, start the services, and wait until all are ready.
+
+        Raises:
+            HeadgateError: Something did not start; everything that had is stopped again.
+        """
+        self.stack.start()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop everything, the last started first; harmless when it does not run."""
+        if self.supervisor is not None:
+            (self.folder / FILE_NAME).unlink(missing_ok=True)
+            self.supervisor.stop()
+        for process in reversed(self.processes.values()):
+            process.stop()
+        self.stack.stop()
+
+    def admin(self, *arguments: str) -> None:
+        """Run the command line ``headgate`` against this platform; StackError with its output when it fails."""
+        command = [str(Path(sysconfig.get_path("scripts")) / "headgate"), *arguments]
+        environment = inherited_environment() | {
+            "HEADGATE_ADMIN_KAFKA__BOOTSTRAP_SERVERS": self.stack.bootstrap_servers,
+            "HEADGATE_ADMIN_REGISTRY__URL": self.stack.registry_url,
+        }
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, env=environment, capture_output=True, text=True, check=False, timeout=ADMIN_TIMEOUT_S
+        )
+        if done.returncode != 0:
+            raise StackError(f"headgate {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _token_file(self) -> Path:
+        return self.stack.data / "control-token"
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        (self.folder / FILE_NAME).unlink(missing_ok=True)  # of a run that was killed: we hold the data folder now
+        self.processes.update(self.stack.processes)
+        if not self._token_file.exists():
+            write_whole(self._token_file, secrets.token_urlsafe(32), mode=0o600)
+        create_tables(self.stack.catalog)
+        if self._services:
+            self.admin("topics", "apply")
+            self.admin("schemas", "register")
+            self._progress.say(f"topics and schemas are applied after {time.monotonic() - began:.1f} s")
+        started = [self._launch(service, name) for service in self._services for name in service.process_names()]
+        for process in started:
+            process.wait_ready()
+            self._progress.say(f"{process.name} is ready after {time.monotonic() - began:.1f} s")
+        self.supervisor = Supervisor(list(self.processes.values()), say=self._progress.say)
+        self.supervisor.start()
+        self.endpoints.write(self.folder)
+
+    def _launch(self, service: Replicas, name: str) -> ServiceProcess:
+        spec = ProcessSpec(
+            name,
+            [sys.executable, "-m", f"headgate_{service.name.replace('-', '_')}"],
+            self.stack.data / "run",
+            lambda: http_not_ready(f"{self.url(name)}/readyz"),
+            environment=self._environment(service.name, name) | dict(service.environment),
+            stop_timeout_s=STOP_TIMEOUT_S,
+        )
+        process = self.processes[name] = ServiceProcess(spec)
+        process.start()
+        return process
+
+    def _environment(self, service: str, instance: str) -> dict[str, str]:
+        prefix = f"HEADGATE_{service.upper().replace('-', '_')}_"
+        settings = {
+            "KAFKA__BOOTSTRAP_SERVERS": self.stack.bootstrap_servers,
+            "REGISTRY__URL": self.stack.registry_url,
+            "HTTP__HOST": HOST,
+            "HTTP__PORT": str(self.stack.port(instance)),
+            "HTTP__CONTROL_TOKEN_FILE": str(self._token_file),
+            "INSTANCE": instance,
+        }
+        match service:
+            case "enricher":
+                settings["BEDROCK__ENDPOINT_URL"] = self.stack.bedrock_url
+            case "writer":
+                settings["CATALOG"] = json.dumps(self.stack.catalog)
+        return {f"{prefix}{name}": value for name, value in settings.items()}
