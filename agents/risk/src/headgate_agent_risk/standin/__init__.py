@@ -1,0 +1,56 @@
+"""A stand-in for the model where there is none: decides by the typed features of a fenced event.
+
+The local Bedrock endpoint finds it under the group ``headgate.local_policies`` by the name of the agent's tool.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FLAG_FROM = 0.5
+_HIGH_FROM = 0.8
+_ABUSE = ("text_instructs", "payment_by_script", "login_by_script", "probing_page", "large_payment_from")
+_SUPPORTING: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "device": {"automated": 0.3, "present": -0.1},
+        "country_risk": {"high": 0.3, "elevated": 0.15, "normal": -0.1},
+        "merchant_class": {"cash_like": 0.15},
+        "page_class": {"probing": 0.4, "sensitive": 0.1},
+    }
+)
+
+
+def record_decision(features: Mapping[str, Any], tool_schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Decide on fenced features as a careful analyst would: one oddity alone passes, several together do not.
+
+    Args:
+        features: The fenced JSON object; what it lacks counts as unremarkable.
+        tool_schema: JSON schema of the tool's arguments; only the fields it names are answered.
+    """
+    signals = [name for name in str(features.get("signals", "")).split(",") if name]
+    risk = 0.6 * float(features.get("score", 0.0))
+    risk += sum(weights.get(str(features.get(name)), 0.0) for name, weights in _SUPPORTING.items())
+    if features.get("night") is True and len(signals) > 1:
+        risk += 0.05
+    if any(name.startswith(_ABUSE) for name in signals):
+        risk = max(risk, 0.7)
+    risk = round(min(max(risk, 0.02), 0.98), 2)
+    flagged = risk >= _FLAG_FROM
+    answer: dict[str, Any] = {
+        "decision": "flag_high_risk" if flagged else "allow",
+        "decision_reason": _reason(signals, flagged=flagged),
+        "risk_score": risk,
+        "priority": "low" if not flagged else "high" if risk >= _HIGH_FROM else "medium",
+        "confidence": round(0.5 + abs(risk - _FLAG_FROM), 2),
+    }
+    wanted = tool_schema.get("properties", answer)
+    return {name: value for name, value in answer.items() if name in wanted}
+
+
+def _reason(signals: list[str], *, flagged: bool) -> str:
+    named = ", ".join(name.replace("_", " ") for name in signals) or "nothing unusual"
+    return f"Signals that support each other: {named}." if flagged else f"Nothing supports what stands out: {named}."
