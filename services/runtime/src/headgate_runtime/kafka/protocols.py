@@ -46,8 +46,17 @@ class RecordConsumer(Protocol):
     def position(self, partition: TopicPartition) -> int | None:
         """Return the next offset to be consumed, past any gap already skipped; None where not known yet."""
 
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read an owned partition from another offset on; call it outside of callbacks.
+
+        Nothing fetched before is returned afterwards. Pausing is not affected.
+        """
+
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the group's committed offsets; a partition without one is absent."""
+
+    def begin_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask the broker for the first offset that is still in the log."""
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Ask the broker for the end of what a reader of committed records can see."""

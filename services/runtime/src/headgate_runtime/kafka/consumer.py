@@ -1,0 +1,229 @@
+"""The consumer over confluent-kafka."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
+
+from headgate_runtime.errors import RejectedError, UnavailableError
+from headgate_runtime.kafka.client import ClientContext
+from headgate_runtime.records import Record, TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from headgate_runtime.config import KafkaSettings
+    from headgate_runtime.kafka.protocols import OnAssign, OnRemove
+
+_CALL_TIMEOUT_S: Final = 15.0
+_END_OF_PARTITION: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own codes are spelled so
+
+_PREFERENCES: Final = {
+    "isolation.level": "read_committed",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # A start offset outside the log means data was lost or a topic was made anew: that must stop the service.
+    "auto.offset.reset": "error",
+    # Incremental: partitions that stay keep their work in flight, and an assignment may carry start offsets.
+    "partition.assignment.strategy": "cooperative-sticky",
+    # The end of a partition is the only sign that control records and aborted records at its tail were passed.
+    "enable.partition.eof": True,
+    "fetch.wait.max.ms": 50,
+    "session.timeout.ms": 10_000,
+    "heartbeat.interval.ms": 2_000,
+    "queued.max.messages.kbytes": 32_768,
+}
+
+
+class KafkaConsumer:
+    """A ``RecordConsumer`` of real brokers.
+
+    Members balance with the cooperative-sticky strategy. With an ``instance_id`` membership is static: an instance
+    that is back within ten seconds keeps its partitions without a rebalance, and one that leaves for good holds
+    them that long. The adapter resolves every start itself (worker's offset, else committed, else earliest), so
+    that an offset outside the log is an error and never a silent jump.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        group_id: str,
+        instance_id: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        self._context = ClientContext(settings)
+        membership = {"group.id": group_id} | ({"group.instance.id": instance_id} if instance_id else {})
+        self._consumer = Consumer(self._context.config({**_PREFERENCES, **membership}, properties))
+        self._starts: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self._group_id = group_id
+
+    def subscribe(self, topics: Sequence[str], *, on_assign: OnAssign, on_revoke: OnRemove, on_lost: OnRemove) -> None:
+        """Join the group; see ``RecordConsumer``."""
+
+        def assigned(_: Consumer, partitions: list[ClientPartition]) -> None:
+            new = [TopicPartition(partition.topic, partition.partition) for partition in partitions]
+            self._assign(new, on_assign(new))
+
+        def removed(callback: OnRemove) -> Callable[[Consumer, list[ClientPartition]], None]:
+            def run(_: Consumer, partitions: list[ClientPartition]) -> None:
+                gone = [TopicPartition(partition.topic, partition.partition) for partition in partitions]
+                callback(gone)
+                self._unassign(gone)
+
+            return run
+
+        self._call(
+            "subscribe",
+            lambda: self._consumer.subscribe(
+                list(topics), on_assign=assigned, on_revoke=removed(on_revoke), on_lost=removed(on_lost)
+            ),
+        )
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Return the next records; see ``RecordConsumer``."""
+        messages = self._call("consume", lambda: self._consumer.consume(max_records, timeout_s))
+        return [to_record(message) for message in messages if message.error() is None or self._event(message)]
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """Stop returning records of the partitions."""
+        self._call("pause", lambda: self._consumer.pause(_client(partitions)))
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """Return records of the partitions again."""
+        self._call("resume", lambda: self._consumer.resume(_client(partitions)))
+
+    def assignment(self) -> list[TopicPartition]:
+        """Return the partitions owned now."""
+        return list(self._starts)
+
+    def position(self, partition: TopicPartition) -> int | None:
+        """Return the next offset to be consumed, past control records at the tail; None where not known yet."""
+        if partition not in self._starts:
+            return None
+        read = self._call("read positions", lambda: self._consumer.position(_client([partition])))[0].offset
+        known = max(read, self._ends.get(partition, -1), self._starts[partition])
+        return known if known >= 0 else None
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read an owned partition from another offset on; see ``RecordConsumer``."""
+        # Handing the partition back to the client and taking it again works in every fetch state; its seek does not.
+        self._call("let go of a partition", lambda: self._consumer.incremental_unassign(_client([partition])))
+        self._starts[partition] = offset
+        self._ends.pop(partition, None)
+        self._call("seek", lambda: self._consumer.incremental_assign([ClientPartition(*partition, offset)]))
+
+    def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the group's committed offsets; a partition without one is absent."""
+        if not partitions:
+            return {}
+        found = self._call(
+            "read committed offsets", lambda: self._consumer.committed(_client(partitions), _CALL_TIMEOUT_S)
+        )
+        for partition in found:
+            if partition.error is not None:
+                raise self._context.translate(partition.error, "read committed offsets")
+        return {TopicPartition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+
+    def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask the broker for the last stable offset of each partition."""
+        return {
+            partition: self._call(
+                "read end offsets",
+                partial(self._consumer.get_watermark_offsets, ClientPartition(*partition), _CALL_TIMEOUT_S),
+            )[1]
+            for partition in partitions
+        }
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Return records behind per partition as of the last fetch; a partition never fetched is absent."""
+        behind = {}
+        for partition in self._starts:
+            position = self.position(partition)
+            watermarks = self._call(
+                "read watermarks",
+                partial(self._consumer.get_watermark_offsets, ClientPartition(*partition), cached=True),
+            )
+            if position is not None and watermarks is not None and watermarks[1] >= 0:
+                behind[partition] = max(0, watermarks[1] - position)
+        return behind
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit the group's next offsets and wait for the answer."""
+        if not offsets:
+            return
+        wanted = [ClientPartition(*partition, offset) for partition, offset in offsets.items()]
+        for done in self._call("commit", lambda: self._consumer.commit(offsets=wanted, asynchronous=False)):
+            if done.error is not None:
+                raise self._context.translate(done.error, "commit")
+
+    def group_metadata(self) -> object:
+        """Return the member's proof of ownership.
+
+        Raises:
+            UnavailableError: The member is out of its group and rejoins; metadata without a member would not be
+                checked by the broker, and a zombie could commit with it.
+        """
+        if not self._consumer.memberid():
+            raise UnavailableError(f"not a member of group {self._group_id!r} now: poll until it has rejoined")
+        return self._consumer.consumer_group_metadata()
+
+    def close(self) -> None:
+        """Leave the group; ``on_revoke`` runs for what is still owned."""
+        self._call("close", self._consumer.close)
+
+    def _assign(self, partitions: Sequence[TopicPartition], wanted: Mapping[TopicPartition, int]) -> None:
+        unnamed = [partition for partition in partitions if partition not in wanted]
+        starts = dict.fromkeys(partitions, OFFSET_BEGINNING) | self.committed(unnamed)
+        starts |= {partition: wanted[partition] for partition in partitions if partition in wanted}
+        for partition in partitions:
+            self._ends.pop(partition, None)
+        self._starts.update(starts)
+        self._consumer.incremental_assign([ClientPartition(*each, offset) for each, offset in starts.items()])
+
+    def _unassign(self, partitions: Sequence[TopicPartition]) -> None:
+        for partition in partitions:
+            self._starts.pop(partition, None)
+            self._ends.pop(partition, None)
+        self._consumer.incremental_unassign(_client(partitions))
+
+    def _event(self, message: Any) -> bool:
+        """Take a message that is no record: note an end of partition, raise an error; a passing fault is retried."""
+        error = message.error()
+        if error.code() == _END_OF_PARTITION:
+            self._ends[TopicPartition(message.topic(), message.partition())] = message.offset()
+            return False
+        fault = self._context.translate(error, "consume")
+        if isinstance(fault, UnavailableError):
+            return False
+        where = f" of {message.topic()}/{message.partition()}" if message.topic() else ""
+        if isinstance(fault, RejectedError):
+            raise RejectedError(f"{fault}{where}")
+        raise fault
+
+    def _call(self, action: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except KafkaException as error:
+            raise self._context.translate(error, action) from error
+
+
+def to_record(message: Any) -> Record:
+    """Make a record of a message without error, whose parts the client's types call optional."""
+    return Record(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        tuple(message.headers() or ()),
+    )
+
+
+def _client(partitions: Collection[TopicPartition]) -> list[ClientPartition]:
+    return [ClientPartition(*partition) for partition in partitions]
