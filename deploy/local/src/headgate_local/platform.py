@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from headgate_local.catalog import create_tables
 from headgate_local.config import inherited_environment
 from headgate_local.endpoints import FILE_NAME, Endpoints
 from headgate_local.folder import StackError, write_whole
 from headgate_local.http_ready import http_not_ready
 from headgate_local.ports import HOST
-from headgate_local.processes import ProcessSpec, ServiceProcess
+from headgate_local.processes import ProcessSpec, ServiceProcess, stop_together
 from headgate_local.progress import PlainProgress
 from headgate_local.stack import Stack
 from headgate_local.supervision import Supervisor
@@ -118,12 +117,12 @@ class Platform:
         return self
 
     def stop(self) -> None:
-        """Stop everything, the last started first; harmless when it does not run."""
+        """Stop the services, which may need the stack to finish their work, then the stack; harmless when nothing runs."""
         if self.supervisor is not None:
             (self.folder / FILE_NAME).unlink(missing_ok=True)
+        stop_together(process for name, process in self.processes.items() if name not in self.stack.processes)
+        if self.supervisor is not None:
             self.supervisor.stop()
-        for process in reversed(self.processes.values()):
-            process.stop()
         self.stack.stop()
 
     def admin(self, *arguments: str) -> None:
@@ -152,6 +151,8 @@ class Platform:
         return self.stack.data / "control-token"
 
     def _start(self) -> None:
+        from headgate_local.catalog import create_tables  # noqa: PLC0415 - pyiceberg takes a second to import
+
         began = time.monotonic()
         (self.folder / FILE_NAME).unlink(missing_ok=True)  # of a run that was killed: we hold the data folder now
         self.processes.update(self.stack.processes)

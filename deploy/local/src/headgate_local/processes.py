@@ -20,7 +20,7 @@ from headgate_local.folder import StackError
 from headgate_local.identity import ProcessIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 LOG_BYTES = 20 << 20
@@ -155,13 +155,19 @@ class ServiceProcess:
                 raise StackError(f"{self.name} is not ready in time: {why}{self._tail()}")
             time.sleep(POLL_S)
 
+    def terminate(self) -> None:
+        """Ask the process to end without waiting for it; a supervisor lets it."""
+        with self._lock:
+            self._wanted = False
+            if self._process is not None:
+                self._process.terminate()
+
     def stop(self, timeout_s: float | None = None) -> int | None:
         """End the process: SIGTERM, then SIGKILL after the deadline; returns the exit code, None if it never ran."""
         with self._lock:
-            self._wanted = False
+            self.terminate()
             if self._process is None:
                 return None
-            self._process.terminate()
             try:
                 self._process.wait(self.spec.stop_timeout_s if timeout_s is None else timeout_s)
             except subprocess.TimeoutExpired:
@@ -200,6 +206,15 @@ class ServiceProcess:
             log.seek(max(self._log_from, size - TAIL_BYTES))
             text = log.read().decode(errors="replace").strip()
         return f"; end of {self.spec.log}:\n{text}" if text else f"; {self.spec.log} is empty"
+
+
+def stop_together(processes: Iterable[ServiceProcess]) -> None:
+    """Stop processes that do not need each other to stop, all at the same time."""
+    ending = list(processes)
+    for process in ending:
+        process.terminate()
+    for process in ending:
+        process.stop()
 
 
 def _prepare_log(log: Path) -> int:

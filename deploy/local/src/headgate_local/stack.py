@@ -13,7 +13,7 @@ from headgate_local.http_ready import http_not_ready
 from headgate_local.identity import clean_leftovers
 from headgate_local.installation import install
 from headgate_local.ports import HOST, choose_ports
-from headgate_local.processes import ProcessSpec, ServiceProcess
+from headgate_local.processes import ProcessSpec, ServiceProcess, stop_together
 from headgate_local.progress import PlainProgress
 
 if TYPE_CHECKING:
@@ -118,9 +118,8 @@ class Stack:
         return self
 
     def stop(self) -> None:
-        """Stop everything, in reverse order; harmless when it does not run."""
-        for process in reversed(self.processes.values()):
-            process.stop()
+        """Stop everything; harmless when it does not run."""
+        stop_together(self.processes.values())
         if self._kafka is not None:
             self._kafka.keep_archive()
         self._lock.release()

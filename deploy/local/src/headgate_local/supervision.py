@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from headgate_local.processes import stop_together
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -66,10 +68,9 @@ class Supervisor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the processes, the last first, and end; harmless when called twice."""
+        """Stop the processes that still run, all together, and end; harmless when called twice."""
         # before the thread ends, because the children it has started end with it
-        for process in reversed(self._processes):
-            process.stop()
+        stop_together(self._processes)
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
