@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
@@ -247,6 +248,7 @@ class Loop:
     def _on_assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         starts = self._worker.assign(partitions)
         self._joined = True
+        self._observed_at = -math.inf
         _log.info("partitions assigned", partitions=_names(partitions))
         return starts
 

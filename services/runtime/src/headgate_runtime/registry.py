@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 import httpx
 from cachetools import TTLCache
@@ -87,7 +87,7 @@ class ConfluentRegistry:
     def schema_id(self, subject: str, schema_text: str) -> int:
         """Return the id under which the subject has the schema; see ``SchemaRegistry``."""
         found = self._call(lambda: self._client.lookup_schema(subject, Schema(schema_text, "AVRO")))
-        return int(found.schema_id)
+        return cast("int", found.schema_id)
 
     def register(self, subject: str, schema_text: str) -> int:
         """Register the schema in the subject; ``RejectedError`` where it is not compatible."""

@@ -1,0 +1,159 @@
+"""The cluster's topics: what they are, and making them so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicCollection
+from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from headgate_runtime.kafka.client import ClientContext
+from headgate_runtime.records import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from concurrent.futures import Future
+
+    from headgate_runtime.config import KafkaSettings
+
+_T = TypeVar("_T")
+_TIMEOUT_S: Final = 15.0
+_LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as the client has it
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic as the cluster has it.
+
+    Attributes:
+        topic_id: Changes when the topic is deleted and made again.
+        partitions: How many.
+        replication_factor: Replicas of the partition that has fewest.
+        config: Settings of the topic itself, defaults left out.
+    """
+
+    topic_id: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+
+
+class KafkaAdmin:
+    """Looks at topics and changes them; errors are those of the adapters."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._context = ClientContext(settings)
+        self._client = AdminClient(self._context.config({}))
+
+    def cluster_id(self) -> str:
+        """Return the id of the cluster; another one means other brokers behind the same address."""
+        described = self._result("describe the cluster", self._client.describe_cluster(request_timeout=_TIMEOUT_S))
+        return str(described.cluster_id)
+
+    def topics(self) -> dict[str, TopicInfo]:
+        """Return every topic that is not internal, with its id, size and own settings."""
+        try:
+            listed = self._client.list_topics(timeout=_TIMEOUT_S).topics
+        except KafkaException as error:
+            raise self._context.translate(error, "list topics") from error
+        names = sorted(name for name in listed if not name.startswith("__"))
+        configs = self._configs(names)
+        return {
+            name: TopicInfo(
+                str(topic.topic_id),
+                len(topic.partitions),
+                min((len(partition.replicas) for partition in topic.partitions), default=0),
+                configs[name],
+            )
+            for name, topic in self._described(names).items()
+        }
+
+    def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
+        """Return the ids of topics.
+
+        Raises:
+            RejectedError: One of them does not exist.
+        """
+        return {name: str(topic.topic_id) for name, topic in self._described(topics).items()}
+
+    def create(self, topic: str, *, partitions: int, config: Mapping[str, str], replication_factor: int = -1) -> None:
+        """Create a topic; ``replication_factor`` -1 takes the brokers' default.
+
+        Raises:
+            RejectedError: It exists, or the brokers refuse its settings.
+        """
+        new = NewTopic(topic, partitions, replication_factor, config=dict(config))
+        futures = self._client.create_topics([new], operation_timeout=_TIMEOUT_S, request_timeout=_TIMEOUT_S)
+        self._result(f"create topic {topic}", futures[topic])
+
+    def add_partitions(self, topic: str, total: int) -> None:
+        """Let a topic have ``total`` partitions; keys written from then on may go elsewhere than before."""
+        futures = self._client.create_partitions([NewPartitions(topic, total)], request_timeout=_TIMEOUT_S)
+        self._result(f"add partitions to {topic}", futures[topic])
+
+    def alter_config(self, topic: str, config: Mapping[str, str]) -> None:
+        """Set some of a topic's own settings and leave the others."""
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        futures = self._client.incremental_alter_configs([resource], request_timeout=_TIMEOUT_S)
+        self._result(f"alter topic {topic}", futures[resource])
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic and all its records."""
+        self._result(f"delete topic {topic}", self._client.delete_topics([topic], request_timeout=_TIMEOUT_S)[topic])
+
+    def high_watermarks(
+        self, partitions: Collection[TopicPartition], *, timeout_s: float = _TIMEOUT_S
+    ) -> dict[TopicPartition, int]:
+        """Return the end of each partition, open transactions included."""
+        if not partitions:
+            return {}
+        futures = self._client.list_offsets(
+            {ClientPartition(*partition): _LATEST for partition in partitions},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=timeout_s,
+        )
+        return {
+            TopicPartition(each.topic, each.partition): int(self._result("read high watermarks", future).offset)
+            for each, future in futures.items()
+        }
+
+    def _described(self, names: Collection[str]) -> dict[str, Any]:
+        if not names:
+            return {}
+        futures = self._client.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
+        return {name: self._result(f"describe topic {name}", future) for name, future in futures.items()}
+
+    def _configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+        if not names:
+            return {}
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        futures = self._client.describe_configs(resources, request_timeout=_TIMEOUT_S)
+        return {
+            resource.name: {
+                entry.name: entry.value
+                for entry in self._result(f"describe topic {resource.name}", future).values()
+                if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+            }
+            for resource, future in futures.items()
+        }
+
+    def _result(self, action: str, future: Future[_T]) -> _T:
+        try:
+            return future.result(timeout=_TIMEOUT_S * 2)
+        except KafkaException as error:
+            raise self._context.translate(error, action) from error

@@ -1,0 +1,124 @@
+"""What every Kafka client of ours has in common: its settings, its log, and the meaning of its errors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from headgate_runtime.errors import FencedError, HeadgateError, RejectedError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headgate_runtime.config import KafkaSettings
+
+_log = logging.getLogger(__name__)
+
+# Credentials may rotate under a running client, so a refusal explains only the failures close to it.
+_DENIED_FOR_S: Final = 30.0
+
+_FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own codes are spelled with an underscore
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.INVALID_PRODUCER_ID_MAPPING,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.TRANSACTION_COORDINATOR_FENCED,
+    }
+)
+_ACCESS: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,  # noqa: SLF001 - as above
+        KafkaError._SSL,  # noqa: SLF001 - as above
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+_REJECTED: Final = _ACCESS | frozenset(
+    {
+        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - as above
+        KafkaError._FATAL,  # noqa: SLF001 - as above
+        KafkaError._INVALID_ARG,  # noqa: SLF001 - as above
+        KafkaError._STATE,  # noqa: SLF001 - as above
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - as above
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - as above
+        KafkaError.INVALID_CONFIG,
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.INVALID_REQUEST,
+        KafkaError.INVALID_TRANSACTION_TIMEOUT,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.OFFSET_OUT_OF_RANGE,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.TOPIC_ALREADY_EXISTS,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNSUPPORTED_VERSION,
+    }
+)
+
+
+class ClientContext:
+    """Settings of one client, and the last fault its connections reported.
+
+    A wrong password or certificate reaches a caller only as a time-out; the fault noted here says what it was.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._denied: KafkaError | None = None
+        self._denied_at = 0.0
+
+    def config(self, own: Mapping[str, Any], properties: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Merge a client's configuration; what the deployment set wins over what the adapter prefers."""
+        return {
+            "bootstrap.servers": self._settings.bootstrap_servers,
+            **own,
+            **self._settings.properties,
+            **(properties or {}),
+            "error_cb": self._on_error,
+            "logger": _log,
+        }
+
+    def translate(self, error: KafkaError | KafkaException, action: str) -> HeadgateError:
+        """Return what an error means to a service.
+
+        Args:
+            error: As the client gave it.
+            action: What was tried, for the text: ``consume``, ``commit``.
+        """
+        if isinstance(error, KafkaException):
+            error = (
+                error.args[0] if error.args and isinstance(error.args[0], KafkaError) else KafkaError(-1, str(error))
+            )
+        if self._denied is not None and not error.fatal() and time.monotonic() - self._denied_at < _DENIED_FOR_S:
+            return RejectedError(f"cannot {action}: the brokers refuse this client: {_text(self._denied)}")
+        return translate(error, action)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in _ACCESS:
+            self._denied, self._denied_at = error, time.monotonic()
+        _log.warning("kafka client: %s", _text(error))
+
+
+def translate(error: KafkaError, action: str) -> HeadgateError:
+    """Return what an error means to a service; what is not known to be final counts as passing."""
+    text = f"cannot {action}: {_text(error)}"
+    if error.code() in _FENCED:
+        return FencedError(f"{text}. Another instance has taken over")
+    if error.fatal() or error.code() in _REJECTED:
+        return RejectedError(text)
+    return UnavailableError(text)
+
+
+def _text(error: KafkaError) -> str:
+    return f"{error.str()} ({error.name()})"
