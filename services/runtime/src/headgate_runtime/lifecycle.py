@@ -1,0 +1,138 @@
+"""The life of a service process: settings, signals, control API, loop, exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+import uvicorn
+from pydantic import ValidationError
+
+from headgate_runtime.access import ControlAuth
+from headgate_runtime.config import ServiceSettings
+from headgate_runtime.control import control_app
+from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError
+from headgate_runtime.logs import configure_logs
+from headgate_runtime.masking import masked
+from headgate_runtime.service import Runnable, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from fastapi import FastAPI
+
+    from headgate_runtime.config import HttpSettings
+
+__all__ = ["Runnable", "Service", "run"]
+
+_log = structlog.get_logger(__name__)
+_Settings = TypeVar("_Settings", bound=ServiceSettings)
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_MISCONFIGURED: Final = 2
+EXIT_FENCED: Final = 3
+_HTTP_STOP_S: Final = 5.0
+
+
+def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -> int:
+    """Run a service until a signal stops it; return the exit code of the process.
+
+    0 after a clean stop, 1 after a fault, 2 where the configuration is at fault, 3 where another instance has taken
+    over. SIGTERM or SIGINT stops consuming, lets what is in flight finish, closes, and only then stops the control
+    API; a second signal ends the process at once.
+
+    Args:
+        settings_type: The service's settings; read from the environment here.
+        build: Wires the service.
+    """
+    try:
+        settings = settings_type()
+    except ValidationError as error:
+        sys.stderr.write(_explain(settings_type, error))
+        return EXIT_MISCONFIGURED
+    prefix = settings_type.model_config.get("env_prefix", "")
+    configure_logs(prefix.removeprefix("HEADGATE_").strip("_").lower(), settings.log_level, instance=settings.instance)
+    try:
+        _serve(settings, build)
+    except ConfigurationError as error:
+        _log.error("configuration error", error=str(error))
+        return EXIT_MISCONFIGURED
+    except FencedError as error:
+        _log.error("fenced: another instance has taken over", error=str(error))
+        return EXIT_FENCED
+    except HeadgateError as error:
+        _log.exception("stopped by a fault", error=str(error), kind=type(error).__name__)
+        return EXIT_FAILED
+    except Exception:  # noqa: BLE001 - the end of the process: whatever it is belongs in the log and the exit code
+        _log.exception("stopped by an unexpected fault")
+        return EXIT_FAILED
+    _log.info("stopped")
+    return EXIT_OK
+
+
+def _serve(settings: _Settings, build: Callable[[_Settings], Service]) -> None:
+    auth = ControlAuth.from_file(settings.http.control_token_file)
+    service = build(settings)
+    try:
+        app = control_app(service, auth, masked(settings))
+        with _stopped_by_signals(service.loop), _listening(app, settings.http):
+            service.loop.run()
+    finally:
+        service.close()
+
+
+@contextmanager
+def _listening(app: FastAPI, http: HttpSettings) -> Iterator[None]:
+    """Answer HTTP on a thread of its own, so that health is told also while the loop drains."""
+    try:
+        listener = socket.create_server((http.host, http.port))
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {http.host}:{http.port}: {error}; set HTTP__PORT") from error
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), name="control-api", daemon=True)
+    thread.start()
+    host, port = listener.getsockname()[:2]
+    _log.info("control api listening", url=f"http://{host}:{port}")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(_HTTP_STOP_S)
+
+
+@contextmanager
+def _stopped_by_signals(loop: Runnable) -> Iterator[None]:
+    received: list[int] = []
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+        loop.stop()
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _explain(settings_type: type[ServiceSettings], error: ValidationError) -> str:
+    """Say which variable is wrong, in the names of the environment; never its content."""
+    prefix = settings_type.model_config.get("env_prefix", "")
+    delimiter = settings_type.model_config.get("env_nested_delimiter") or "__"
+    lines = [
+        f"  {prefix}{delimiter.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False)
+    ]
+    return "The configuration is wrong; set these environment variables right:\n" + "\n".join(lines) + "\n"
