@@ -1,0 +1,121 @@
+"""One attempt of Converse over aiohttp; botocore writes the request, signs it and reads the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from botocore.exceptions import ClientError
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
+from yarl import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botocore.model import ServiceModel
+
+    from headgate_enricher.bedrock.signing import Signer
+
+_OPERATION = "Converse"
+_PROTOCOL = "rest-json"
+_KEEPALIVE_S = 50.0
+_FIRST_ERROR_STATUS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class TransportLimits:
+    """Limits of the connections.
+
+    Attributes:
+        timeout_s: Longest time of one attempt, from the wait for a connection to the last byte.
+        connect_timeout_s: Longest time to open a connection.
+        max_connections: Connections open at the same time.
+    """
+
+    timeout_s: float
+    connect_timeout_s: float
+    max_connections: int
+
+
+class ConverseTransport:
+    """Sends Converse requests through one pool of connections, which belongs to the event loop that calls it.
+
+    Args:
+        endpoint_url: Scheme, host and port.
+        service_model: botocore's model of ``bedrock-runtime``.
+        signer: Authenticates each request.
+        limits: Limits of the connections.
+    """
+
+    def __init__(self, endpoint_url: str, service_model: ServiceModel, signer: Signer, limits: TransportLimits) -> None:
+        self._endpoint_url = endpoint_url.rstrip("/")
+        self._operation = service_model.operation_model(_OPERATION)
+        self._serializer = create_serializer(_PROTOCOL)
+        self._parser = create_parser(_PROTOCOL)
+        self._signer = signer
+        self._limits = limits
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return self._in_flight
+
+    async def converse(self, request: Mapping[str, Any], headers: Mapping[str, str], left_s: float) -> dict[str, Any]:
+        """Send one request and wait for its answer; cancelling closes the connection and frees its place.
+
+        Args:
+            request: Parameters of Converse, ``modelId`` among them.
+            headers: Headers to send besides those of the protocol.
+            left_s: Seconds the caller has left.
+
+        Raises:
+            ClientError: The endpoint answered with an error.
+            TimeoutError: No answer in time.
+            aiohttp.ClientError: No connection, or one that broke.
+            ParamValidationError: The request is not what Converse takes.
+        """
+        wire = self._serializer.serialize_to_request(dict(request), self._operation)
+        url = f"{self._endpoint_url}{wire['url_path']}"
+        accept = {"Accept": "application/json", **headers}
+        signed = await self._signer.sign(url, {**wire["headers"], **accept}, wire["body"])
+        limit_s = min(self._limits.timeout_s, left_s)
+        timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=self._limits.connect_timeout_s)
+        self._in_flight += 1
+        try:
+            # encoded: the escapes in the path are part of the signature, and an ARN's must reach the endpoint as signed.
+            target = URL(url, encoded=True)
+            async with self._pool().post(target, data=wire["body"], headers=signed, timeout=timeout) as response:
+                return self._read(response.status, response.headers, await response.read())
+        finally:
+            self._in_flight -= 1
+
+    async def aclose(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _pool(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._loop is not loop:
+            connector = aiohttp.TCPConnector(limit=self._limits.max_connections, keepalive_timeout=_KEEPALIVE_S)
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._loop = loop
+        return self._session
+
+    def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        # Header names in lower case: botocore looks for x-amzn-errortype as it is.
+        received = {name.lower(): value for name, value in headers.items()}
+        answer = {"status_code": status, "headers": received, "body": body}
+        parsed: dict[str, Any] = self._parser.parse(answer, self._operation.output_shape)
+        if status >= _FIRST_ERROR_STATUS:
+            raise ClientError(parsed, _OPERATION)
+        if "output" not in parsed:
+            raise aiohttp.ClientPayloadError("The endpoint answered 200 with something else than a Converse answer.")
+        return parsed
