@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from headgate_runtime.config import ServiceSettings
 from headgate_runtime.errors import ConfigurationError
 from pydantic import BaseModel, Field, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 ENDPOINTS: Final = Path("build/local/endpoints.json")
 
@@ -68,10 +70,15 @@ class CommandSettings(Settings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the local stack's endpoints behind everything else."""
-        return (*super().settings_customise_sources(settings_cls, **sources), _LocalStack(settings_cls))
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, _LocalStack(settings_cls)
 
 
 class _LocalStack(PydanticBaseSettingsSource):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from headgate_runtime.loop import LoopState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headgate_runtime.kafka.protocols import RecordProducer
     from headgate_runtime.metrics import Metrics
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Layout(BaseModel):
@@ -101,7 +103,9 @@ class RowFile:
         except (OSError, EOFError) as error:
             raise FileError(f"{self.path}: cannot be read: {error}") from error
         except UnicodeDecodeError as error:
-            raise FileError(f"{self.path}: is no {self._layout.encoding} text; set `encoding` in the mapping") from error
+            raise FileError(
+                f"{self.path}: is no {self._layout.encoding} text; set `encoding` in the mapping"
+            ) from error
         except csv.Error as error:
             raise FileError(f"{self.path}: is no CSV: {error}; check `delimiter` in the mapping") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -12,6 +11,8 @@ from headgate_schemas import field_getter
 from headgate_producer.candidates import Candidate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from headgate_schemas import TopicContract
 
 GROUP: Final = "headgate.generators"
@@ -20,7 +21,9 @@ GROUP: Final = "headgate.generators"
 class Generator(Protocol):
     """What a plug-in offers."""
 
-    def __call__(self, *, seed: int, events: int, start_ms: int, end_ms: int) -> Iterator[tuple[Mapping[str, Any], str]]:
+    def __call__(
+        self, *, seed: int, events: int, start_ms: int, end_ms: int
+    ) -> Iterator[tuple[Mapping[str, Any], str]]:
         """Events of the agent's record in the order of time, each with its label.
 
         Args:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from headgate_runtime.errors import BackpressureError, HeadgateError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from headgate_runtime.kafka.protocols import RecordProducer
     from headgate_runtime.records import OutgoingRecord
 

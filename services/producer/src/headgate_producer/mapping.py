@@ -6,7 +6,7 @@ import string
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -88,6 +88,10 @@ class TimeSource(_Strict):
             raise ValueError("`end` names no time zone; end it with Z or an offset such as +02:00")
         return self
 
+    def over(self, span_s: float) -> Self:
+        """The same, over another span; ends now where the mapping says no end."""
+        return self.model_copy(update={"span_s": span_s, "compression": None, "end": self.end or "now"})
+
     @property
     def streams(self) -> bool:
         """Rows can be passed on one by one."""
@@ -142,4 +146,6 @@ def _locate(name: str, directory: Path) -> Path:
     if given.name == name and shipped.is_file():
         return shipped
     known = ", ".join(sorted(path.stem for path in directory.glob("*.yaml"))) or "none"
-    raise MappingError(f"no mapping {name!r}; give the path of a .yaml file, or the name of one in {directory}: {known}")
+    raise MappingError(
+        f"no mapping {name!r}; give the path of a .yaml file, or the name of one in {directory}: {known}"
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SLACK_S = 0.05  # lateness that is made up for; a longer stall (a broker away) moves the schedule instead
 

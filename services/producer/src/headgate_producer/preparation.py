@@ -102,7 +102,9 @@ def compile_times(record: RecordSchema) -> Normalise:
                 event = _with(event, parts, parse_iso(text) * scale)
             except ValueError:
                 field = ".".join(parts)
-                expected = "milliseconds since the epoch or an ISO 8601 time with its zone, such as 2026-01-31T12:00:00Z"
+                expected = (
+                    "milliseconds since the epoch or an ISO 8601 time with its zone, such as 2026-01-31T12:00:00Z"
+                )
                 return Violation(field, "schema_type", f"{field} must be {expected}; it is another text")
         return event
 

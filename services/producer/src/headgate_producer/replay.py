@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from headgate_producer.rowmapper import CellError, RowMapper
 from headgate_producer.timeline import fit, millis, spread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from headgate_schemas import TopicContract
 
     from headgate_producer.files import Row, RowFile
@@ -81,7 +82,8 @@ def _timed(file: RowFile, mapper: RowMapper, row: Row) -> TimedRow | Candidate:
 def _moved(rows: list[TimedRow], time: TimeSource, now_ms: int, keep: int | None) -> Iterable[TimedRow]:
     if time.order == "time" or time.resolution_s is not None:
         rows.sort(key=lambda timed: timed[0])
-    del rows[keep:]
+    if keep is not None:
+        del rows[keep:]
     times = [recorded_ms for recorded_ms, _ in rows]
     if time.resolution_s is not None:
         times = spread(times, round(time.resolution_s * 1000))

@@ -53,11 +53,13 @@ class RowMapper:
         self._time_path = topic.fields.event_time or ""
         self._shape = shape_of(record.schema)
         known = dict(leaves(self._shape))
-        _check(spec, file, topic, record, self._time_path, known)
+        _check(spec, file, topic, record, known)
         makes = {path: self._compile_field(path, source, known[path]) for path, source in spec.fields.items()}
         scale = 1000 if known[self._time_path].logical == _MICROS else 1
         makes[self._time_path] = lambda _cells, _row, time_ms: time_ms * scale
-        constants = {path: source.constant for path, source in spec.fields.items() if "constant" in source.model_fields_set}
+        constants = {
+            path: source.constant for path, source in spec.fields.items() if "constant" in source.model_fields_set
+        }
         self._build = _compile_branch(self._shape, "", makes, constants)
         self._time_cell = self._getter(spec.time.column)
         self._time_column = spec.time.column
@@ -135,8 +137,10 @@ class RowMapper:
 
 
 def _check(
-    spec: MappingSpec, file: RowFile, topic: TopicContract, record: RecordSchema, time_path: str, known: Mapping[str, Leaf]
+    spec: MappingSpec, file: RowFile, topic: TopicContract, record: RecordSchema, known: Mapping[str, Leaf]
 ) -> None:
+    """Find everything that is wrong with a mapping, so that a person sees all of it at once."""
+    time_path = topic.fields.event_time
     problems = []
     if spec.record != topic.record:
         problems.append(f"record: the mapping makes {spec.record}, but topic {topic.topic} holds {topic.record}")
@@ -200,7 +204,9 @@ def _converter(leaf: Leaf) -> Callable[[Any], Any]:
     elif leaf.logical == "timestamp-millis":
         convert = parse_iso
     else:
-        convert = {"boolean": _BOOLEANS.__getitem__, "int": int, "long": int, "float": float, "double": float}[leaf.kind]
+        convert = {"boolean": _BOOLEANS.__getitem__, "int": int, "long": int, "float": float, "double": float}[
+            leaf.kind
+        ]
     return partial(_convert, convert, nullable=leaf.nullable, to_text=leaf.kind == "string")
 
 

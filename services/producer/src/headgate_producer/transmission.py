@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from headgate_runtime.errors import BackpressureError, HeadgateError, UnavailableError
+from headgate_runtime.errors import BackpressureError, HeadgateError, RejectedError, UnavailableError
 from headgate_schemas import Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from headgate_runtime.kafka.protocols import RecordProducer
     from headgate_runtime.records import OutgoingRecord
 
@@ -36,6 +37,7 @@ class Summary:
         refused: Candidates refused, by rule; each is in the rejects file.
         labelled: Labels written.
         seconds: From the first candidate to the last acknowledgement.
+        stopped: Why the run ended before its sources did; None where it did not.
     """
 
     read: int = 0
@@ -44,6 +46,7 @@ class Summary:
     refused: Counter[str] = field(default_factory=Counter)
     labelled: int = 0
     seconds: float = 0.0
+    stopped: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The summary for a machine to read."""
@@ -56,6 +59,7 @@ class Summary:
             "labelled": self.labelled,
             "seconds": round(self.seconds, 3),
             "events_per_s": round(self.acknowledged / self.seconds, 1) if self.seconds else 0.0,
+            "stopped": self.stopped,
         }
 
 
@@ -90,7 +94,7 @@ class Transmission:
         flush_timeout_s: float,
         on_progress: Callable[[Summary], None] = lambda _: None,
     ) -> Summary:
-        """Send all candidates and wait for their acknowledgements.
+        """Send all candidates and wait for their acknowledgements; stop where the broker stays away.
 
         Args:
             candidates: In the order they are sent.
@@ -104,6 +108,8 @@ class Transmission:
         try:
             for candidate in candidates:
                 self._take(candidate)
+                if self.summary.stopped is not None:
+                    break
                 if self.summary.read % _POLL_EVERY == 0:
                     self._producer.poll()
                     on_progress(self.summary)
@@ -139,6 +145,9 @@ class Transmission:
             except BackpressureError:
                 self._producer.poll()
                 self._sleep(_FULL_WAIT_S)
+            except RejectedError as error:
+                on_delivery(error)
+                return
             else:
                 return
 
@@ -148,6 +157,8 @@ class Transmission:
             return
         if error is not None:
             self.summary.undelivered += 1
+            if isinstance(error, UnavailableError):
+                self.summary.stopped = str(error)
             self._reject(candidate, Violation("", NOT_DELIVERED, str(error)))
             return
         self.summary.acknowledged += 1
