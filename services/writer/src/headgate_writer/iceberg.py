@@ -1,0 +1,212 @@
+"""The Iceberg side of the writer: opening, creating and widening a table, and the commit itself."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+from headgate_runtime.errors import ConfigurationError, UnavailableError
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+    ValidationError,
+)
+from pyiceberg.io.pyarrow import _dataframe_to_data_files
+from pyiceberg.manifest import DataFile as IcebergFile
+from pyiceberg.table.update import AssertTableUUID
+from pyiceberg.transforms import parse_transform
+
+from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
+from headgate_writer.positions import PROPERTY, Positions, positions_of
+from headgate_writer.table import Head, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+    from headgate_schemas import TableContract
+    from pyiceberg.table import Table as PyIcebergTable
+
+# Set when a table is created and left alone afterwards: they are the operator's from then on.
+CREATION_PROPERTIES: Mapping[str, str] = {
+    "write.parquet.compression-codec": "zstd",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+}
+
+# Two replicas that start at once create or widen the same table; the loser sees the winner's work the second time.
+_ATTEMPTS = 5
+
+_log = structlog.get_logger()
+_T = TypeVar("_T")
+
+
+def open_catalog(properties: Mapping[str, str]) -> Catalog:
+    """Open the catalog that pyiceberg properties describe (``type``, ``uri``, ``warehouse``, ...).
+
+    Raises:
+        ConfigurationError: The properties describe none.
+        UnavailableError: It does not answer.
+    """
+    settings = dict(properties)
+    name = settings.pop("name", "headgate")
+    try:
+        return load_catalog(name, **settings)
+    except (ValueError, TypeError, ModuleNotFoundError) as error:
+        raise ConfigurationError(f"the catalog properties describe no catalog: {error}") from error
+    except Exception as error:  # each catalog client raises errors of its own
+        raise UnavailableError(f"the catalog does not answer: {error!r}") from error
+
+
+def open_table(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> IcebergTable:
+    """Open a topic's table: create it where it is missing, add the columns a newer contract has.
+
+    Columns are added before the first row that has them; doing it again changes nothing.
+
+    Args:
+        catalog: The catalog.
+        contract: Name and partitioning.
+        schema: All columns, as :func:`headgate_writer.schema.stored_schema` gives them.
+
+    Raises:
+        ConfigurationError: The table has columns these rows cannot fill.
+        UnavailableError: The catalog does not answer.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return IcebergTable(_open_once(catalog, contract, schema))
+        except (CommitFailedException, TableAlreadyExistsError) as error:
+            if attempt == _ATTEMPTS:
+                raise UnavailableError(f"{contract.name}: others keep changing the table: {error}") from error
+        except (ValidationError, ValueError) as error:
+            raise ConfigurationError(
+                f"{contract.name}: the table cannot hold the rows of the contract: {error}. A column's type cannot "
+                "be narrowed and a column cannot be made required: change the contract, or give it another table",
+            ) from error
+        except Exception as error:
+            raise UnavailableError(f"{contract.name}: the catalog does not answer: {error!r}") from error
+    raise AssertionError("unreachable")
+
+
+def _open_once(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> PyIcebergTable:
+    try:
+        table = catalog.load_table(contract.name)
+    except NoSuchTableError:
+        return _create(catalog, contract, schema)
+    missing = set(schema.names) - {field.name for field in table.schema().fields}
+    with table.update_schema() as update:
+        update.union_by_name(schema)
+    if missing:
+        _log.info("table widened", table=contract.name, columns=sorted(missing))
+    return table
+
+
+def _create(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> PyIcebergTable:
+    """Create the table with its partitioning in one commit: a table never exists half made."""
+    with contextlib.suppress(NamespaceAlreadyExistsError):
+        catalog.create_namespace(contract.name.rpartition(".")[0])
+    transaction = catalog.create_table_transaction(contract.name, schema, properties=dict(CREATION_PROPERTIES))
+    with transaction, transaction.update_spec() as spec:
+        for part in contract.partition_by:
+            spec.add_field(part.field, parse_transform(part.transform))
+    _log.info("table created", table=contract.name)
+    return catalog.load_table(contract.name)
+
+
+class IcebergTable:
+    """A :class:`headgate_writer.table.Table` over pyiceberg.
+
+    Neither pyiceberg's retry nor its clean-up takes part in a commit: the retry would replay an offset map that has
+    become stale, and the clean-up deletes files after a refusal that a lost answer can hide a success behind.
+    """
+
+    def __init__(self, table: PyIcebergTable) -> None:
+        self._table = table
+
+    @property
+    def name(self) -> str:
+        """Name with namespace."""
+        return ".".join(self._table.name())
+
+    def refresh(self) -> Head:
+        """Read the head from the catalog; see the protocol for errors."""
+        before = self._table.metadata.table_uuid
+        try:
+            fresh = self._table.catalog.load_table(self._table.name())
+        except NoSuchTableError as error:
+            raise UnsafeToWriteError(
+                f"table {self.name} was dropped while it was written to. Restore it; or restart the writer, "
+                "which creates it anew and stores the topic again from its start",
+            ) from error
+        except Exception as error:  # each catalog client raises errors of its own
+            raise UnavailableError(f"the catalog does not answer for {self.name}: {error!r}") from error
+        if fresh.metadata.table_uuid != before:
+            raise UnsafeToWriteError(
+                f"table {self.name} was replaced by another of the same name (uuid {fresh.metadata.table_uuid}, was "
+                f"{before}). Restart the writer if it is to go on into the new one from the positions stored there",
+            )
+        self._table = fresh
+        return self._head()
+
+    def write(self, rows: pa.Table) -> Written:
+        """Write rows to Parquet, one file a partition value; see the protocol for errors."""
+        if not rows.num_rows:
+            return Written()
+        try:
+            files = tuple(_dataframe_to_data_files(self._table.metadata, rows, self._table.io))
+            return Written(files, sum(file.file_size_in_bytes for file in files))
+        except OSError as error:
+            raise UnavailableError(f"the store does not take files of {self.name}: {error!r}") from error
+
+    def commit(self, head: Head, written: Written, positions: Positions) -> Head:
+        """Append files and map; see the protocol for errors."""
+        if head.snapshot_id != _snapshot_id(self._table):
+            raise ConflictError(f"{self.name} was refreshed since snapshot {head.snapshot_id}")
+        return self._sent(lambda: self._append(written.files, positions))
+
+    def _append(self, files: Sequence[object], positions: Positions) -> Head:
+        table = self._table
+        update = table.transaction().update_snapshot(snapshot_properties={PROPERTY: positions.dump()})
+        append = update.merge_append()
+        for file in files:
+            if not isinstance(file, IcebergFile):
+                raise TypeError(f"not a file of {self.name}: {file!r}")
+            append.append_data_file(file)
+        # The producer's own commit() would go through the library's retry and clean-up (see the class).
+        updates, requirements = append._commit()  # noqa: SLF001 - see above
+        same_table = AssertTableUUID(uuid=table.metadata.table_uuid)
+        table._do_commit(updates, (*requirements, same_table))  # noqa: SLF001 - see above
+        return self._head()
+
+    def _sent(self, commit: Callable[[], _T]) -> _T:
+        try:
+            return commit()
+        except CommitFailedException as error:
+            raise ConflictError(str(error)) from error
+        except Exception as error:  # whatever it was, the catalog may have taken the commit
+            raise UnknownOutcomeError(f"commit to {self.name}: {error!r}") from error
+
+    def _head(self) -> Head:
+        metadata = self._table.metadata
+        layout = (metadata.current_schema_id, metadata.default_spec_id)
+        return Head(_snapshot_id(self._table), positions_of(_lineage(self._table)), layout)
+
+
+def _snapshot_id(table: PyIcebergTable) -> int | None:
+    snapshot = table.current_snapshot()
+    return snapshot.snapshot_id if snapshot else None
+
+
+def _lineage(table: PyIcebergTable) -> Iterator[Mapping[str, str]]:
+    """Yield the summary properties of the head snapshot, its parent, and so on until one has expired."""
+    snapshot = table.current_snapshot()
+    while snapshot is not None:
+        yield snapshot.summary.additional_properties if snapshot.summary else {}
+        parent = snapshot.parent_snapshot_id
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
