@@ -51,7 +51,7 @@ class Caller:
 
 
 class ControlAuth:
-    """Guards endpoints: ``Depends(auth)`` gives the ``Caller`` or refuses with 401 or 403."""
+    """Guards the endpoints of an application: a parameter ``caller: ControlCaller`` lets only the token's holder in."""
 
     def __init__(self, token: str | None) -> None:
         """Guard with a token; None refuses everybody, with a text that says how to configure one."""
@@ -77,17 +77,15 @@ class ControlAuth:
             )
         return cls(token)
 
-    def __call__(
-        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-    ) -> Caller:
-        """Let the caller in, or refuse and say so in the audit log."""
+    def admit(self, request: Request, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+        """Let the caller in, or refuse with 401 or 403 and say so in the audit log."""
         caller = Caller(_fingerprint(credentials), request.client.host if request.client else "unknown")
         if credentials is None:
-            raise self._refuse(
+            raise _refusal(
                 request, caller, HTTPStatus.UNAUTHORIZED, "Send the control token: `Authorization: Bearer <token>`."
             )
         if self._token is None:
-            raise self._refuse(
+            raise _refusal(
                 request,
                 caller,
                 HTTPStatus.FORBIDDEN,
@@ -95,13 +93,19 @@ class ControlAuth:
                 "(with the service's prefix) to a file that holds one, and restart it.",
             )
         if not hmac.compare_digest(credentials.credentials.encode(), self._token.encode()):
-            raise self._refuse(request, caller, HTTPStatus.FORBIDDEN, "This is not the control token of this service.")
+            raise _refusal(request, caller, HTTPStatus.FORBIDDEN, "This is not the control token of this service.")
         return caller
 
-    def _refuse(self, request: Request, caller: Caller, status: HTTPStatus, detail: str) -> HTTPException:
-        _write(caller, _action(request), "refused", status=status.value)
-        challenge = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
-        return HTTPException(status.value, detail, challenge)
+
+def require_token(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
+    """Guard an endpoint with the ``ControlAuth`` its application was made with; a FastAPI dependency."""
+    auth: ControlAuth = request.app.state.control_auth
+    return auth.admit(request, credentials)
+
+
+ControlCaller = Annotated[Caller, Depends(require_token)]
 
 
 @contextmanager
@@ -125,8 +129,10 @@ def _write(caller: Caller, action: str, outcome: str, **details: object) -> None
     _audit.info("control", action=action, outcome=outcome, token=caller.token, client=caller.address, **details)
 
 
-def _action(request: Request) -> str:
-    return f"{request.method} {request.url.path}"
+def _refusal(request: Request, caller: Caller, status: HTTPStatus, detail: str) -> HTTPException:
+    _write(caller, f"{request.method} {request.url.path}", "refused", status=status.value)
+    challenge = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    return HTTPException(status.value, detail, challenge)
 
 
 def _fingerprint(credentials: HTTPAuthorizationCredentials | None) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from headgate_runtime.access import REFUSALS, Caller, ControlAuth, audited
+from headgate_runtime.access import REFUSALS, Caller, ControlAuth, ControlCaller, audited
 from headgate_runtime.service import Service, why_not_ready
 
 if TYPE_CHECKING:
@@ -76,8 +76,9 @@ def control_app(service: Service, auth: ControlAuth, config: Mapping[str, Any]) 
         config: Settings as /info shows them, secrets masked already.
     """
     app = FastAPI(title=f"Headgate {service.name}", version=_VERSION, docs_url=None, redoc_url=None, debug=False)
+    app.state.control_auth = auth
     app.include_router(_observation(service, config))
-    app.include_router(_control(service, auth))
+    app.include_router(_control(service))
     for router in service.routers:
         app.include_router(router)
     return app
@@ -122,7 +123,7 @@ def _observation(service: Service, config: Mapping[str, Any]) -> APIRouter:
     return router
 
 
-def _control(service: Service, auth: ControlAuth) -> APIRouter:
+def _control(service: Service) -> APIRouter:
     router = APIRouter(prefix="/control", tags=["control"], responses=REFUSALS)
 
     def act(caller: Caller, action: str, request: Callable[[], None]) -> Status:
@@ -131,17 +132,17 @@ def _control(service: Service, auth: ControlAuth) -> APIRouter:
         return _status(service.loop.snapshot())
 
     @router.post("/pause")
-    def pause(caller: Annotated[Caller, Depends(auth)]) -> Status:
+    def pause(caller: ControlCaller) -> Status:
         """Stop consuming; what is in flight is finished, and partitions stay assigned."""
         return act(caller, "pause", service.loop.pause)
 
     @router.post("/resume")
-    def resume(caller: Annotated[Caller, Depends(auth)]) -> Status:
+    def resume(caller: ControlCaller) -> Status:
         """Consume again after a pause or a drain."""
         return act(caller, "resume", service.loop.resume)
 
     @router.post("/drain")
-    def drain(caller: Annotated[Caller, Depends(auth)]) -> Status:
+    def drain(caller: ControlCaller) -> Status:
         """Stop consuming and be not ready, until resumed; what is in flight is finished."""
         return act(caller, "drain", service.loop.drain)
 
