@@ -1,0 +1,104 @@
+"""Settings of the command line: an option, else the environment, else a running local stack, else a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from headgate_runtime.config import KafkaSettings, RegistrySettings
+from headgate_runtime.errors import ConfigurationError
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+ENDPOINTS = Path("build/local/endpoints.json")
+
+
+class LocalStack(BaseModel):
+    """The part of a running local stack's ``endpoints.json`` that is of use here."""
+
+    bootstrap_servers: str
+    registry_url: str
+
+
+class AdminSettings(BaseSettings):
+    """Settings of the command line.
+
+    Attributes:
+        contracts_dir: Folder with avro/ and topics/; None takes the contracts the schemas package ships.
+        replication_factor: Of topics to create; -1 takes the brokers' default.
+        local_stack: The local stack that gave its addresses as defaults; None where none runs in the current folder.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADGATE_ADMIN_", env_nested_delimiter="__")
+
+    kafka: KafkaSettings = KafkaSettings()
+    registry: RegistrySettings = RegistrySettings()
+    contracts_dir: Path | None = None
+    replication_factor: Annotated[int, Field(ge=-1)] = -1
+    local_stack: LocalStack | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the signature is pydantic's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources, strongest first."""
+        return init_settings, env_settings, _LocalStackSource(settings_cls)
+
+    def origin(self, address: str) -> str:
+        """An address with the file it came from, where it came from one."""
+        local = self.local_stack
+        known = local is not None and address in {local.bootstrap_servers, local.registry_url}
+        return f"{address} (from {ENDPOINTS})" if known else address
+
+
+def load_settings(
+    *,
+    bootstrap_servers: str | None = None,
+    registry_url: str | None = None,
+    contracts: Path | None = None,
+    replication_factor: int | None = None,
+) -> AdminSettings:
+    """Settings with a command's options on top; None leaves an option to the other sources.
+
+    Raises:
+        ConfigurationError: Names the setting that is wrong.
+    """
+    given = {
+        "kafka": bootstrap_servers and {"bootstrap_servers": bootstrap_servers},
+        "registry": registry_url and {"url": registry_url},
+        "contracts_dir": contracts,
+        "replication_factor": replication_factor,
+    }
+    try:
+        return AdminSettings.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ConfigurationError(f"settings are wrong: {problems}") from error
+
+
+class _LocalStackSource(PydanticBaseSettingsSource):
+    """Reads the addresses of the local stack that runs in the current folder."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # pydantic's
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        try:
+            local = LocalStack.model_validate_json(ENDPOINTS.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValidationError as error:
+            raise ConfigurationError(f"{ENDPOINTS} cannot be read, remove it or start the stack again") from error
+        return {
+            "kafka": {"bootstrap_servers": local.bootstrap_servers},
+            "registry": {"url": local.registry_url},
+            "local_stack": local,
+        }

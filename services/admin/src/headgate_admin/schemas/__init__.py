@@ -1,0 +1,1 @@
+"""``headgate schemas``: check contracts and bring their records into the registry."""

@@ -1,0 +1,1 @@
+"""``headgate topics``: the cluster's topics as their contracts want them."""

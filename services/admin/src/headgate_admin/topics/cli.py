@@ -1,0 +1,101 @@
+"""The commands of ``headgate topics``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from headgate_runtime.kafka.admin import KafkaAdmin
+from headgate_schemas import Contracts
+
+from headgate_admin.config import load_settings
+from headgate_admin.options import BootstrapServers, ContractsDir, DryRun, Json, ReplicationFactor  # noqa: TC001  # typer reads them
+from headgate_admin.output import ExitCode, Output, reporting, table_of
+from headgate_admin.topics.plan import Refusal, TopicChange, apply_topics, document_of, plan_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headgate_admin.config import AdminSettings
+    from headgate_admin.topics.plan import Cluster
+
+app = typer.Typer(help="The cluster's topics as their contracts want them.", no_args_is_help=True)
+
+
+def connect(settings: AdminSettings) -> Cluster:
+    """The cluster's administration at the settings' address."""
+    return KafkaAdmin(settings.kafka)
+
+
+@app.command("list")
+def list_topics(*, contracts: ContractsDir = None, json: Json = False) -> None:
+    """List the topics of the contracts; asks no broker."""
+    with reporting(as_json=json) as output:
+        topics = Contracts.load(load_settings(contracts=contracts).contracts_dir).topics.values()
+        rows = [
+            (
+                topic.topic,
+                topic.record,
+                topic.owner,
+                topic.partitions,
+                _days(topic.retention_ms),
+                topic.cleanup_policy,
+            )
+            for topic in topics
+        ]
+        columns = ("topic", "record", "owner", "partitions", "kept", "clean-up")
+        documents = [topic.model_dump(mode="json", exclude={"rules"}) for topic in topics]
+        output.result({"topics": documents}, f"{len(rows)} topics", table_of(columns, rows))
+
+
+@app.command()
+def diff(*, contracts: ContractsDir = None, bootstrap_servers: BootstrapServers = None, json: Json = False) -> None:
+    """Show what ``apply`` would change; exit code 1 where something would."""
+    with reporting(as_json=json) as output:
+        settings = load_settings(contracts=contracts, bootstrap_servers=bootstrap_servers)
+        changes = plan_topics(Contracts.load(settings.contracts_dir).topics.values(), _ask(settings, output).topics())
+        _show(output, changes, f"{len(changes)} differences" if changes else "no difference", applied=False)
+        if changes:
+            raise typer.Exit(ExitCode.REFUSED)
+
+
+@app.command()
+def apply(
+    *,
+    contracts: ContractsDir = None,
+    bootstrap_servers: BootstrapServers = None,
+    replication_factor: ReplicationFactor = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Create topics, add partitions, set retention and clean-up; never deletes. Harmless when repeated."""
+    with reporting(as_json=json) as output:
+        settings = load_settings(
+            contracts=contracts, bootstrap_servers=bootstrap_servers, replication_factor=replication_factor
+        )
+        desired = tuple(Contracts.load(settings.contracts_dir).topics.values())
+        cluster = _ask(settings, output)
+        changes = plan_topics(desired, cluster.topics())
+        refused = [change for change in changes if isinstance(change, Refusal)]
+        if refused:
+            _show(output, changes, "nothing was changed: see what is refused", applied=False)
+            raise typer.Exit(ExitCode.REFUSED)
+        if changes and not dry_run:
+            apply_topics(desired, changes, cluster, settings.replication_factor)
+        done = "would be made" if dry_run else "made"
+        _show(output, changes, f"{len(changes)} changes {done}" if changes else "no change", applied=not dry_run)
+
+
+def _ask(settings: AdminSettings, output: Output) -> Cluster:
+    output.note(f"Kafka at {settings.origin(settings.kafka.bootstrap_servers)}")
+    return connect(settings)
+
+
+def _show(output: Output, changes: Sequence[TopicChange], summary: str, *, applied: bool) -> None:
+    rows = [(change.topic, change.action, change.describe()) for change in changes]
+    document = {"applied": applied, "changes": [document_of(change) for change in changes]}
+    output.result(document, summary, table_of(("topic", "change", "what"), rows))
+
+
+def _days(retention_ms: int) -> str:
+    return "for ever" if retention_ms < 0 else f"{retention_ms / 86_400_000:g} days"
