@@ -11,13 +11,16 @@ import io
 import statistics
 import sys
 import tokenize
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headgate_local.figures import write_figures
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("schemas", "agents", "services", "deploy", "tests")

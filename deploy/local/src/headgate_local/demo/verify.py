@@ -6,14 +6,16 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headgate_runtime.avro import Decoder
 from headgate_runtime.config import KafkaSettings, RegistrySettings
 from headgate_runtime.kafka.consumer import KafkaConsumer
-from headgate_runtime.records import Record
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_schemas import Contracts, field_getter
+
+if TYPE_CHECKING:
+    from headgate_runtime.records import Record
 
 Source = Mapping[str, Mapping[str, Any]]
 

@@ -1,0 +1,103 @@
+"""What goes wrong on purpose while the demo runs: the model is away for a while, services are killed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from headgate_local.folder import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from headgate_local.processes import ServiceProcess
+
+HTTP_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """Something that is done ``at_s`` seconds after the first event, or as soon after as it can be done."""
+
+    at_s: float
+    what: str
+    act: Callable[[], None]
+
+
+def outage(bedrock_url: str, at_s: float, lasts_s: float) -> list[Disturbance]:
+    """Take the model away: every call fails as it does when Bedrock is unavailable."""
+
+    def set_error_rate(rate: float) -> None:
+        faults = httpx.get(f"{bedrock_url}/admin/faults", timeout=HTTP_TIMEOUT_S).raise_for_status().json()
+        changed = faults | {"error_rate": rate}
+        httpx.put(f"{bedrock_url}/admin/faults", json=changed, timeout=HTTP_TIMEOUT_S).raise_for_status()
+
+    return [
+        Disturbance(at_s, f"the model is away for {lasts_s:g} s", lambda: set_error_rate(1.0)),
+        Disturbance(at_s + lasts_s, "the model is back", lambda: set_error_rate(0.0)),
+    ]
+
+
+def kills(processes: Sequence[ServiceProcess], times: int, within_s: float) -> list[Disturbance]:
+    """Kill each process ``times`` times with SIGKILL, in turn, spread evenly; each waits until its victim works again."""
+    victims = [process for _ in range(times) for process in processes]
+    step_s = within_s / (len(victims) + 1)
+
+    def kill(victim: ServiceProcess) -> None:
+        victim.wait_ready()
+        victim.kill9()
+
+    return [
+        Disturbance(step_s * number, f"kill -9 {victim.name}", lambda victim=victim: kill(victim))  # type: ignore[misc]
+        for number, victim in enumerate(victims, 1)
+    ]
+
+
+class Disturber:
+    """Does disturbances in a thread of its own, in the order of their times.
+
+    Attributes:
+        done: How often each disturbance was done, by what it is.
+    """
+
+    def __init__(self, disturbances: Sequence[Disturbance], say: Callable[[str], None]) -> None:
+        self.done: Counter[str] = Counter()
+        self._disturbances = sorted(disturbances, key=lambda disturbance: disturbance.at_s)
+        self._say = say
+        self._error: Exception | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="disturber", daemon=True)
+
+    def start(self) -> None:
+        """Begin now."""
+        self._thread.start()
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait until all is done.
+
+        Raises:
+            StackError: It was not in time, or one of them failed.
+        """
+        self._thread.join(timeout_s)
+        self._ending.set()
+        if self._error is not None:
+            raise StackError(f"a disturbance failed: {self._error}") from self._error
+        if self._thread.is_alive():
+            raise StackError(f"only {self.done.total()} of {len(self._disturbances)} disturbances were done in time")
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        try:
+            for disturbance in self._disturbances:
+                if self._ending.wait(max(0.0, began + disturbance.at_s - time.monotonic())):
+                    return
+                disturbance.act()
+                self.done[disturbance.what] += 1
+                self._say(f"{time.monotonic() - began:5.1f} s: {disturbance.what}")
+        except (httpx.HTTPError, StackError) as error:
+            self._error = error

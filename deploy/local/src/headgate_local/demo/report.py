@@ -1,0 +1,112 @@
+"""The demo's result: as build/demo/report.json, as a table, and in plain words."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headgate_local.demo.verify import Comparison
+
+MICRODOLLARS = 1_000_000
+TIERS = ("rules", "model", "fallback")
+
+
+def percentile(ascending: Sequence[float], share: float) -> float:
+    """The value below which a share of them lies; 0 where there are none."""
+    if len(ascending) < 2:  # noqa: PLR2004 - quantiles need two
+        return float(ascending[0]) if ascending else 0.0
+    return float(statistics.quantiles(ascending, n=1000, method="inclusive")[round(share * 1000) - 1])
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What a demo run found.
+
+    Attributes:
+        comparison: The table held against the topic.
+        expected_events: How many events the demo sent.
+        dead_letters: Records in the dead-letter topics.
+        freshness_ms: Commit time less produce time of every row, ascending.
+        kills: How often each service was killed.
+        elapsed_s: From the first event sent until the last was queryable.
+        total_s: The whole command, set-up of the stack included.
+    """
+
+    comparison: Comparison
+    expected_events: int
+    dead_letters: int
+    freshness_ms: Sequence[float]
+    elapsed_s: float
+    total_s: float
+    kills: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong, in words; empty where nothing is."""
+        c = self.comparison
+        counted = {
+            "events did not reach the topic": self.expected_events - c.events_in,
+            "events are missing from the table": c.missing,
+            "rows are there more than once": c.duplicates,
+            "rows belong to no event": c.foreign,
+            "rows differ from the event that went in": c.changed,
+            "records went to dead letters": self.dead_letters,
+        }
+        faults = [f"{count} {what}" for what, count in counted.items() if count]
+        return faults + [f"no event was decided by the tier {tier}" for tier in TIERS if not c.tiers[tier]]
+
+    def as_json(self) -> dict[str, object]:
+        """The report as it is written to build/demo/report.json."""
+        c = self.comparison
+        return {
+            "events_in": c.events_in,
+            "rows_in_table": c.rows,
+            "duplicates": c.duplicates,
+            "missing": c.missing,
+            "changed": c.changed,
+            "foreign": c.foreign,
+            "dead_letters": self.dead_letters,
+            "decisions_by_tier": dict(sorted(c.tiers.items())),
+            "model_calls": c.totals["model_calls"],
+            "input_tokens": c.totals["input_tokens"],
+            "output_tokens": c.totals["output_tokens"],
+            "cost_usd": c.totals["cost_microdollars"] / MICRODOLLARS,
+            "freshness_ms": {"p50": self._freshness(0.5), "p99": self._freshness(0.99)},
+            "elapsed_s": round(self.elapsed_s, 1),
+            "total_s": round(self.total_s, 1),
+            "kills": self.kills,
+            "faults": self.faults,
+        }
+
+    def as_table(self) -> Table:
+        """The report for a terminal."""
+        table = Table("figure", "value", title="Headgate demo")
+        for name, value in self.as_json().items():
+            shown = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else value
+            if name != "faults" and shown != "":
+                table.add_row(name, f"{shown:,}" if isinstance(shown, int | float) else str(shown))
+        return table
+
+    def summary(self) -> str:
+        """The report in plain words."""
+        c = self.comparison
+        if self.faults:
+            return "The run is not exact: " + "; ".join(self.faults) + "."
+        killed = sum(self.kills.values())
+        under = f", although services were killed {killed} times" if killed else ""
+        return (
+            f"All {c.events_in:,} events were decided and stored exactly once{under}. Rules decided {c.tiers['rules']:,}, "
+            f"the model {c.tiers['model']:,}, and the fallback {c.tiers['fallback']:,} while the model was away. "
+            f"The model was asked {c.totals['model_calls']:,} times for ${c.totals['cost_microdollars'] / MICRODOLLARS:.4f}. "
+            f"Half of the rows could be queried {self._freshness(0.5) / 1000:.1f} s after their event was produced, "
+            f"99 % after {self._freshness(0.99) / 1000:.1f} s."
+        )
+
+    def _freshness(self, share: float) -> float:
+        return round(percentile(self.freshness_ms, share), 1)

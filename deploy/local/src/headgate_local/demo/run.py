@@ -1,0 +1,178 @@
+"""Runs the demo: everything up, events through, trouble on the way, every row checked at the end."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sysconfig
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headgate_schemas import Contracts
+
+from headgate_local.config import inherited_environment
+from headgate_local.demo import lakehouse
+from headgate_local.demo.disturbances import Disturber, kills, outage
+from headgate_local.demo.report import DemoReport
+from headgate_local.demo.verify import compare, read_topic, source_events
+from headgate_local.folder import StackError
+from headgate_local.platform import Platform
+
+if TYPE_CHECKING:
+    from headgate_local.progress import Progress
+
+SOURCE_TOPIC = "raw-events"
+ENRICHED_TOPIC = "enriched-events"
+PURCHASES = ("lifetimes", "lifetimes/datasets/CDNOW_master.txt")
+KILLED = ("enricher-0", "writer-0")
+KILLS_EACH = 3
+OUTAGE_S = 2.0
+CHAOS_LOAD_S = 45.0
+STALL_S = 90.0
+LOOK_S = 0.25
+DISTURBANCES_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What a run is asked for.
+
+    Attributes:
+        events: Events to send, half real purchases, half synthetic.
+        rate: Events a second.
+        chaos: Kill the enricher and the writer three times each on the way.
+        model_outage: Take the model away for two seconds in the middle.
+        seed: Of the synthetic half.
+    """
+
+    events: int = 20_000
+    rate: float = 2_000.0
+    chaos: bool = False
+    model_outage: bool = True
+    seed: int = 7
+
+    @property
+    def load_s(self) -> float:
+        """How long the events take to send; under chaos long enough for every restart to happen under load."""
+        planned = self.events / self.rate
+        return max(planned, CHAOS_LOAD_S) if self.chaos else planned
+
+
+def purchases_file() -> Path:
+    """The CDNOW purchase log out of the package that carries it."""
+    package, inside = PURCHASES
+    try:
+        return Path(str(importlib.metadata.distribution(package).locate_file(inside)))
+    except importlib.metadata.PackageNotFoundError:
+        raise StackError(f"the demo's data is not installed (package {package}): run `make setup`") from None
+
+
+class DemoRun:
+    """One run in ``folder``, which is emptied first."""
+
+    def __init__(self, options: DemoOptions, folder: Path, progress: Progress) -> None:
+        self._options = options
+        self._folder = folder
+        self._say = progress.say
+        self._platform = Platform(folder, progress=progress)
+        contracts = Contracts.load()
+        self._source = contracts.topic(SOURCE_TOPIC)
+        enriched = contracts.topic(ENRICHED_TOPIC)
+        if enriched.table is None:
+            raise StackError(f"the contract of {ENRICHED_TOPIC} names no table")
+        self._table_name = enriched.table.name
+        self._dead_letter_topics = [each.dead_letters for each in (self._source, enriched) if each.dead_letters]
+
+    def execute(self) -> DemoReport:
+        """Run it all and return what was found; everything is stopped afterwards."""
+        began = time.monotonic()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        with self._platform:
+            disturber = self._disturber()
+            self._say(f"sending {self._options.events:,} events in {self._options.load_s:.0f} s")
+            load_began = time.monotonic()
+            load = self._start_load()
+            disturber.start()
+            self._await_rows(load)
+            elapsed_s = time.monotonic() - load_began
+            disturber.finish(DISTURBANCES_TIMEOUT_S)
+            self._drain()
+            return self._report(disturber, elapsed_s, began)
+
+    def _disturber(self) -> Disturber:
+        load_s, planned = self._options.load_s, []
+        if self._options.model_outage:
+            planned += outage(self._platform.stack.bedrock_url, load_s / 2 - OUTAGE_S / 2, OUTAGE_S)
+        if self._options.chaos:
+            planned += kills([self._platform.processes[name] for name in KILLED], KILLS_EACH, load_s)
+        return Disturber(planned, self._say)
+
+    def _start_load(self) -> subprocess.Popen[bytes]:
+        options, endpoints = self._options, self._platform.endpoints
+        command = [
+            *(str(Path(sysconfig.get_path("scripts")) / "headgate"), "produce", "replay", str(purchases_file())),
+            *("--mapping", "cdnow", "--generated", str(options.events // 2), "--limit", str(options.events)),
+            *("--seed", str(options.seed), "--rate", str(options.events / options.load_s)),
+            *("--rejects", str(self._folder / "rejects.jsonl"), "--labels", str(self._folder / "labels.jsonl")),
+            *("--strict", "--json"),
+        ]
+        environment = inherited_environment() | {
+            "HEADGATE_PRODUCER_KAFKA__BOOTSTRAP_SERVERS": endpoints.bootstrap_servers,
+            "HEADGATE_PRODUCER_REGISTRY__URL": endpoints.registry_url,
+        }
+        with (self._folder / "produce.log").open("wb") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - ours
+
+    def _await_rows(self, load: subprocess.Popen[bytes]) -> None:
+        """Wait until as many rows are there as events were sent; give up when nothing moves for a while."""
+        rows, moved_at = 0, time.monotonic()
+        try:
+            while rows < self._options.events and time.monotonic() - moved_at < STALL_S:
+                time.sleep(LOOK_S)
+                if load.poll():
+                    log = (self._folder / "produce.log").read_text(encoding="utf-8", errors="replace")
+                    raise StackError(f"the producer ended with code {load.returncode}:\n{log[-3000:]}")
+                seen = lakehouse.count_rows(lakehouse.open_table(self._platform.stack.catalog, self._table_name))
+                if seen != rows:
+                    rows, moved_at = seen, time.monotonic()
+                    self._say(f"{rows:,} of {self._options.events:,} events can be queried")
+        finally:
+            load.terminate()
+            load.wait()
+
+    def _drain(self) -> None:
+        """Stop the services in the order of the flow, so that nothing is on its way when the rows are compared."""
+        for name in ("producer-0", "enricher-0", "writer-0"):
+            code = self._platform.processes[name].stop()
+            if code != 0:
+                raise StackError(f"{name} did not stop cleanly: it ended with code {code}")
+
+    def _report(self, disturber: Disturber, elapsed_s: float, began: float) -> DemoReport:
+        stack, id_path = self._platform.stack, self._source.fields.event_id or ""
+        self._say("comparing every row with the event that went in")
+        events = source_events(stack.bootstrap_servers, stack.registry_url, SOURCE_TOPIC)
+        table = lakehouse.open_table(stack.catalog, self._table_name)
+        if table is None:
+            raise StackError(f"the table {self._table_name} was never made: nothing was committed")
+        return DemoReport(
+            comparison=compare(events, lakehouse.rows(table), id_path),
+            expected_events=self._options.events,
+            dead_letters=sum(
+                1 for topic in self._dead_letter_topics for _ in read_topic(stack.bootstrap_servers, topic)
+            ),
+            freshness_ms=lakehouse.freshness_ms(table, "processing_metadata.ingestion_time"),
+            kills={name: disturber.done[f"kill -9 {name}"] for name in KILLED if self._options.chaos},
+            elapsed_s=elapsed_s,
+            total_s=time.monotonic() - began,
+        )
+
+
+def write_report(report: DemoReport, folder: Path) -> Path:
+    """Write report.json and return its path."""
+    path = folder / "report.json"
+    path.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+    return path
