@@ -129,15 +129,13 @@ class KafkaConsumer:
                 raise self._context.translate(partition.error, "read committed offsets")
         return {TopicPartition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
+    def begin_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask the broker for the first offset of each partition's log."""
+        return {partition: self._watermarks(partition)[0] for partition in partitions}
+
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Ask the broker for the last stable offset of each partition."""
-        return {
-            partition: self._call(
-                "read end offsets",
-                partial(self._consumer.get_watermark_offsets, ClientPartition(*partition), _CALL_TIMEOUT_S),
-            )[1]
-            for partition in partitions
-        }
+        return {partition: self._watermarks(partition)[1] for partition in partitions}
 
     def lag(self) -> dict[TopicPartition, int]:
         """Return records behind per partition as of the last fetch; a partition never fetched is absent."""
