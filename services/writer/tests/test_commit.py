@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-
 from headgate_writer.commit import Batch, Committer, Outcome
 from headgate_writer.errors import ConflictError, UnsafeToWriteError
 from headgate_writer.outbox import Receipts
 from headgate_writer.positions import Incarnation, Positions
 from headgate_writer.testing import Fault, MemoryCatalog, MemoryTable
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 TOPIC = Incarnation("events", "cluster", "topic-id")
 LATER = Incarnation("events", "cluster", "another-id")
@@ -43,7 +42,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.table = MemoryTable(self.catalog)
-        self.committer = Committer(self.table, TOPIC, clock=self.clock, rng=random.Random(1))
+        self.committer = Committer(self.table, TOPIC, clock=self.clock, rng=random.SystemRandom())
 
     def batch(self, start: int, end: int) -> Batch:
         batch = Batch({0: start}, {0: end}, rows_of(0, list(range(start, end))))
@@ -159,15 +158,15 @@ def test_a_table_with_rows_and_no_map_stops_the_writer() -> None:
 
 def test_a_topic_created_again_stops_the_writer_until_it_is_accepted() -> None:
     catalog = MemoryCatalog(positions=Positions().advanced(TOPIC, {0: 9}), snapshot_id=1)
-    refused = Committer(MemoryTable(catalog), LATER, clock=Clock(), rng=random.Random(1))
+    refused = Committer(MemoryTable(catalog), LATER, clock=Clock(), rng=random.SystemRandom())
     with pytest.raises(UnsafeToWriteError, match="events/cluster/another-id"):
         refused.stored()
-    accepted = Committer(MemoryTable(catalog), LATER, clock=Clock(), rng=random.Random(1), accepted=True)
+    accepted = Committer(MemoryTable(catalog), LATER, clock=Clock(), rng=random.SystemRandom(), accepted=True)
     assert accepted.stored() == {}
     accepted.submit(Batch({0: 0}, {0: 1}, rows_of(0, [0])))
     assert accepted.advance() is Outcome.LANDED
     with pytest.raises(UnsafeToWriteError, match="topic-id"):
-        Committer(MemoryTable(catalog), TOPIC, clock=Clock(), rng=random.Random(1)).stored()
+        Committer(MemoryTable(catalog), TOPIC, clock=Clock(), rng=random.SystemRandom()).stored()
 
 
 PARTITIONS = 2
@@ -204,7 +203,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def _writer(self) -> Writer:
         table = MemoryTable(self.catalog)
-        writer = Writer(table, Committer(table, TOPIC, clock=self.clock, rng=random.Random(1)))
+        writer = Writer(table, Committer(table, TOPIC, clock=self.clock, rng=random.SystemRandom()))
         writer.place()
         return writer
 

@@ -145,6 +145,18 @@ class Committer:
         self.head = head
         return stored
 
+    def require_same(self, now: Incarnation) -> None:
+        """Refuse to go on when the topic was created again under the running writer.
+
+        Raises:
+            UnsafeToWriteError: It was.
+        """
+        if now != self._incarnation:
+            raise UnsafeToWriteError(
+                f"{self._incarnation} was created again as {now} while it was read. Restart the writer, which says "
+                "how to go on",
+            )
+
     def submit(self, batch: Batch) -> None:
         """Take a batch; the committer must be free."""
         if self._batch is not None:

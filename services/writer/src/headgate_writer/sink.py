@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,8 @@ class Sink:
         parts: SinkParts,
         metrics: WriterMetrics,
         *,
-        clock: Callable[[], float],
-        clock_ms: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.parts = parts
         self.waiting: set[int] = set()
@@ -125,6 +126,7 @@ class Sink:
         """Take records of these partitions from these offsets on."""
         self._next.update(offsets)
         self.waiting.difference_update(offsets)
+        self.parts.committer.failure = None
 
     def drop(self) -> None:
         """Forget everything that is not in the table; every partition waits for its position again."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import RecordConsumer
 
     from headgate_writer.outbox import Outbox
+    from headgate_writer.positions import Incarnation
     from headgate_writer.sink import Sink
 
 _log = structlog.get_logger()
@@ -44,6 +45,7 @@ class WriterWorker:
         consumer: RecordConsumer,
         outbox: Outbox,
         *,
+        identify: Callable[[], Mapping[str, Incarnation]],
         max_buffered_bytes: int,
         accepted_losses: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -56,6 +58,7 @@ class WriterWorker:
             sinks: By topic.
             consumer: The loop's consumer.
             outbox: Dead letters of all sinks.
+            identify: Asks the brokers which incarnation of each topic they have.
             max_buffered_bytes: Decoded bytes, all sinks together, above which consumption pauses.
             accepted_losses: ``topic/partition/offset`` of positions from which records may be missing.
             clock: Monotonic seconds.
@@ -65,6 +68,7 @@ class WriterWorker:
         self._sinks = sinks
         self._consumer = consumer
         self._outbox = outbox
+        self._identify = identify
         self._max_buffered_bytes = max_buffered_bytes
         self._accepted_losses = frozenset(accepted_losses)
         self._clock = clock
@@ -149,6 +153,7 @@ class WriterWorker:
         for topic, numbers in _by_topic(partitions).items():
             sink = self._sinks[topic]
             try:
+                sink.parts.committer.require_same(self._identify()[topic])
                 stored = sink.locate(numbers)
                 found = self._starts({TopicPartition(topic, number): offset for number, offset in stored.items()})
             except UnavailableError as error:

@@ -1,0 +1,163 @@
+"""Composition root: builds the writer from its settings and wires it, nothing else."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.deadletters import DeadLetters
+from headgate_runtime.errors import ConfigurationError
+from headgate_runtime.kafka.admin import KafkaAdmin
+from headgate_runtime.kafka.consumer import KafkaConsumer
+from headgate_runtime.kafka.producer import KafkaProducer
+from headgate_runtime.loop import Loop
+from headgate_runtime.metrics import Metrics
+from headgate_runtime.registry import ConfluentRegistry, SchemaRegistry
+from headgate_runtime.service import Service
+from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
+
+from headgate_writer.commit import Committer
+from headgate_writer.control import commit_router
+from headgate_writer.decode import BatchDecoder
+from headgate_writer.iceberg import open_catalog, open_table
+from headgate_writer.metrics import WriterMetrics
+from headgate_writer.outbox import Outbox
+from headgate_writer.policy import CommitPolicy
+from headgate_writer.positions import Incarnation
+from headgate_writer.schema import decoded_schema
+from headgate_writer.sink import Sink, SinkParts
+from headgate_writer.worker import WriterWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyiceberg.catalog import Catalog
+
+    from headgate_writer.config import Settings
+
+
+def build(settings: Settings) -> Service:
+    """Build the writer.
+
+    Raises:
+        ConfigurationError: A topic's contract names no table or no dead letters, or does not fit its table.
+        UnavailableError: Brokers, registry or catalog do not answer.
+    """
+    metrics = Metrics()
+    registry = ConfluentRegistry(settings.registry)
+    consumer = KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance)
+    catalog = open_catalog(settings.catalog)
+    outbox = Outbox(KafkaProducer(settings.kafka))
+    identify = partial(incarnations, KafkaAdmin(settings.kafka), settings.topics)
+    parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox)
+    shown = WriterMetrics(metrics)
+    sinks = {topic: Sink(parts.of(life), shown) for topic, life in identify().items()}
+    worker = WriterWorker(
+        sinks,
+        consumer,
+        outbox,
+        identify=identify,
+        max_buffered_bytes=settings.max_buffered_bytes,
+        accepted_losses=settings.accepted_losses,
+        rng=random.SystemRandom(),
+    )
+    loop = Loop(
+        consumer,
+        worker,
+        topics=settings.topics,
+        drain_timeout_s=settings.drain_timeout_s,
+        metrics=metrics,
+        max_records=settings.max_records,
+    )
+    return Service(
+        name="writer",
+        loop=loop,
+        metrics=metrics,
+        ready=partial(why_stalled, sinks, settings.unready_after_s),
+        info=lambda: {"tables": [sink.info() for sink in sinks.values()]},
+        close=catalog.close,
+        routers=[commit_router(worker.request_commit)],
+    )
+
+
+def incarnations(admin: KafkaAdmin, topics: list[str]) -> dict[str, Incarnation]:
+    """Ask the brokers which incarnation of each topic they have."""
+    cluster_id, topic_ids = admin.cluster_id(), admin.topic_ids(topics)
+    return {topic: Incarnation(topic, cluster_id, topic_ids[topic]) for topic in topics}
+
+
+def why_stalled(sinks: Mapping[str, Sink], limit_s: float) -> str | None:
+    """Say which table has not taken a record for too long, and why; None where none."""
+    for sink in sinks.values():
+        if sink.oldest_age_s > limit_s:
+            return (
+                f"{sink.parts.table}: nothing committed for {sink.oldest_age_s:.0f} s: {sink.parts.committer.failure}"
+            )
+    return None
+
+
+def load_contracts(settings: Settings) -> Contracts:
+    """Load the contracts.
+
+    Raises:
+        ConfigurationError: They are wrong.
+    """
+    try:
+        return Contracts.load(settings.contracts_dir)
+    except ContractError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Makes the parts of each topic's sink; tables are created and widened here, before their first row."""
+
+    settings: Settings
+    contracts: Contracts
+    registry: SchemaRegistry
+    catalog: Catalog
+    outbox: Outbox
+
+    def of(self, life: Incarnation) -> SinkParts:
+        try:
+            contract = self.contracts.topic(life.topic)
+            if contract.table is None or contract.dead_letters is None:
+                raise ConfigurationError(f"{life.topic}: the contract names no table or no dead_letters; add both")
+            letters = self._letters(self.contracts.topic(contract.dead_letters))
+            decoder = self._decoder(contract)
+        except ContractError as error:
+            raise ConfigurationError(str(error)) from error
+        settings, event_time = self.settings, contract.fields.event_time
+        return SinkParts(
+            topic=life.topic,
+            table=contract.table.name,
+            decoder=decoder,
+            letters=letters,
+            outbox=self.outbox,
+            committer=Committer(
+                open_table(self.catalog, contract.table, decoder.schema),
+                life,
+                clock=time.monotonic,
+                rng=random.SystemRandom(),
+                accepted=str(life) in settings.accepted_incarnations,
+            ),
+            policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
+            event_time=tuple(event_time.split(".")) if event_time else None,
+        )
+
+    def _decoder(self, contract: TopicContract) -> BatchDecoder:
+        record = self.contracts.record(contract.record)
+        return BatchDecoder(Decoder(self.registry, record), compile_rules(contract), decoded_schema(record), clock_ms)
+
+    def _letters(self, dead: TopicContract) -> DeadLetters:
+        encoder = Encoder(self.registry, dead.subject, self.contracts.record(dead.record))
+        return DeadLetters(encoder, dead.topic, "writer")
+
+
+def clock_ms() -> int:
+    """Return milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
