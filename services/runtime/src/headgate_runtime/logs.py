@@ -42,6 +42,7 @@ def configure_logs(service: str, level: str, *, instance: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.getLogger("headgate.audit").setLevel(logging.INFO)  # whatever the level: who did what is always written
     for library in ("httpx", "uvicorn.access"):
         logging.getLogger(library).setLevel(logging.WARNING)
     structlog.configure(
