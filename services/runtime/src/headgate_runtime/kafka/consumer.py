@@ -189,6 +189,11 @@ class KafkaConsumer:
             self._ends.pop(partition, None)
         self._consumer.incremental_unassign(_client(partitions))
 
+    def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
+        ask = partial(self._consumer.get_watermark_offsets, ClientPartition(*partition), _CALL_TIMEOUT_S)
+        low, high = self._call("read watermarks", ask)
+        return low, high
+
     def _event(self, message: Any) -> bool:
         """Take a message that is no record: note an end of partition, raise an error; a passing fault is retried."""
         error = message.error()
