@@ -25,7 +25,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "double": (float, int),
     "string": (str,),
 }
-_RANGES: Final = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
+_RANGES: Final[Mapping[str, tuple[int, int]]] = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 _LONGEST_NAME: Final = 100
 _CLASSES: Final[Mapping[type, str]] = {
     type(None): "null",
@@ -115,9 +115,14 @@ def _diagnose_field(node: Node, value: Any, field: str, record: str) -> Violatio
         return None
     if not isinstance(value, _TYPES[node.kind]) or (isinstance(value, bool) and node.kind != "boolean"):
         return Violation(field, "schema_type", f"{field} must be of type {node.kind}; it is {_class_of(value)}")
-    if node.kind in _RANGES and not _RANGES[node.kind][0] <= value <= _RANGES[node.kind][1]:
+    if not _in_range(node.kind, value):
         return Violation(field, "schema_range", f"{field} must be of type {node.kind}; it is too large for that")
     return None
+
+
+def _in_range(kind: str, value: Any) -> bool:
+    low, high = _RANGES.get(kind, (value, value))
+    return bool(low <= value <= high) or kind not in _RANGES  # NaN is in no range, and has none to be in
 
 
 def _class_of(value: Any) -> str:

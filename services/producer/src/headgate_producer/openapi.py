@@ -71,9 +71,14 @@ def _narrowed(rules: list[Rule] | tuple[()]) -> dict[str, Any]:
     for rule in rules:
         if rule.when is not None:
             continue
-        said = {"minimum": rule.minimum, "maximum": rule.maximum, "minLength": rule.min_length}
-        said |= {"maxLength": rule.max_length, "enum": _allowed(rule)}
-        said |= {"pattern": None if rule.pattern is None else f"^(?:{rule.pattern})$"}
+        said = {
+            "minimum": rule.minimum,
+            "maximum": rule.maximum,
+            "minLength": rule.min_length,
+            "maxLength": rule.max_length,
+            "enum": _allowed(rule),
+            "pattern": None if rule.pattern is None else f"^(?:{rule.pattern})$",
+        }
         narrowed |= {key: value for key, value in said.items() if value is not None}
     return narrowed
 

@@ -25,6 +25,14 @@ Make = Callable[[Any, int, int], Any]
 _ROW: Final = "row"
 _BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
 _MICROS: Final = "timestamp-micros"
+_CONVERTERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "boolean": _BOOLEANS.__getitem__,
+    "int": int,
+    "long": int,
+    "float": float,
+    "double": float,
+    "string": str,
+}
 
 
 class CellError(ValueError):
@@ -199,14 +207,7 @@ def _is_mapped(node: Node, prefix: str, makes: Mapping[str, Make]) -> bool:
 
 def _converter(leaf: Leaf) -> Callable[[Any], Any]:
     """How a cell becomes a value of the field; what is no text (JSON) is left to the schema's check."""
-    if leaf.kind == "string":
-        convert: Callable[[str], Any] = str
-    elif leaf.logical == "timestamp-millis":
-        convert = parse_iso
-    else:
-        convert = {"boolean": _BOOLEANS.__getitem__, "int": int, "long": int, "float": float, "double": float}[
-            leaf.kind
-        ]
+    convert = parse_iso if leaf.logical == "timestamp-millis" else _CONVERTERS[leaf.kind]
     return partial(_convert, convert, nullable=leaf.nullable, to_text=leaf.kind == "string")
 
 

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from headgate_schemas import Contracts, RecordSchema, TopicContract
+
+CDNOW_HEADER = " customer_id  date number_of_cds  dollar_value\n"
+
+
+@pytest.fixture(scope="session")
+def contracts() -> Contracts:
+    return Contracts.load()
+
+
+@pytest.fixture(scope="session")
+def topic(contracts: Contracts) -> TopicContract:
+    return contracts.topic("raw-events")
+
+
+@pytest.fixture(scope="session")
+def record(contracts: Contracts, topic: TopicContract) -> RecordSchema:
+    return contracts.record(topic.record)
+
+
+@pytest.fixture
+def event() -> dict[str, Any]:
+    return {
+        "event_id": "e-1",
+        "event_type": "transaction",
+        "source_system": "shop",
+        "event_timestamp": 1_800_000_000_000,
+        "payload": {"attributes": {"user_id": "u-1", "amount": 12.5, "currency": "EUR"}},
+    }
+
+
+@pytest.fixture
+def cdnow_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a purchase log in the public file's layout: customer, date, number, value."""
+
+    def write(*rows: str, name: str = "cdnow.txt") -> Path:
+        path = tmp_path / name
+        path.write_text(CDNOW_HEADER + "".join(f" {row}\n" for row in rows))
+        return path
+
+    return write
