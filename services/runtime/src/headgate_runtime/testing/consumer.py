@@ -68,10 +68,20 @@ class MemoryConsumer:
         """Return the next offset to be consumed, past any gap already skipped."""
         return self._positions.get(partition)
 
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read an owned partition from another offset on."""
+        self._require_owned([partition])
+        self._positions[partition] = offset
+
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the group's committed offsets; a partition without one is absent."""
         self._broker.check_available()
         return {each: offset for each, offset in self._group.committed.items() if each in set(partitions)}
+
+    def begin_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the first offset of each partition; logs in memory keep everything."""
+        self._broker.check_available()
+        return dict.fromkeys(partitions, 0)
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the last stable offset of each partition."""
