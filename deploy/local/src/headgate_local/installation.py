@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import psutil
 
 from headgate_local import jvm
 from headgate_local.artifacts import DownloadReport, LockedArtifact, Repository, fetch_all, read_lock
@@ -50,6 +53,7 @@ def install(
     """
     entries = read_lock() if locked is None else locked
     with FolderLock(cache):
+        _discard_abandoned(cache)
         files = fetch_all(entries, cache / "maven", repository or MavenCentral(), report)
         homes = [_unpack(file, cache / "apps") for file in files if file.name.endswith(".tar.gz")]
         if len(homes) != 1:
@@ -69,3 +73,14 @@ def _unpack(archive: Path, folder: Path) -> Path:
             tar.extractall(part, filter="data")
         part.rename(home)
     return home
+
+
+def _discard_abandoned(cache: Path) -> None:
+    """Remove what installers and brokers that were killed left half done; the caller holds the cache's lock."""
+    for folder in [*cache.glob("maven/incoming-*"), *cache.glob("apps/*.part")]:
+        shutil.rmtree(folder)
+    for part in cache.glob("*.part"):
+        # a broker may be writing its archive just now: it does so without the lock
+        owner = part.suffixes[-2].removeprefix(".")
+        if not psutil.pid_exists(int(owner)):
+            part.unlink()
