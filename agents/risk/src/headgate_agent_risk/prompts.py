@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from headgate_agent_risk.policy import Policy
 
+_QUERY = re.compile(r"[?#]")
 _SYSTEM = """\
 You decide whether one event of an online shop may pass or has to be held for a person to look at.
 
@@ -74,8 +76,8 @@ def _texts(attributes: Mapping[str, Any], policy: Policy) -> dict[str, str]:
     for name, longest in policy.prompt_text_chars.items():
         value = attributes.get(name)
         if value:
-            path = value.partition("?")[0].partition("#")[0] if name == "page" else value
-            texts[name] = mask(clean(path), identifiers)[:longest]
+            text = mask(clean(value), identifiers)
+            texts[name] = (_QUERY.split(text, 1)[0] if name == "page" else text)[:longest]
     return texts
 
 
