@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 ADMIN_TIMEOUT_S = 120
 # a service drains for 25 s at most (ServiceSettings.drain_timeout_s): give it a little more before SIGKILL
 STOP_TIMEOUT_S = 30.0
-# the AWS clients sign even for the local endpoint, and a developer's real keys must not be what they sign with
-LOCAL_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,9 @@ class Platform:
         }
         match service:
             case "enricher":
+                # calls are signed even for the local endpoint: not with a developer's real keys
+                settings |= {"BEDROCK__ACCESS_KEY_ID": "local", "BEDROCK__SECRET_ACCESS_KEY": "local"}
                 settings["BEDROCK__ENDPOINT_URL"] = self.stack.bedrock_url
             case "writer":
                 settings["CATALOG"] = json.dumps(self.stack.catalog)
-        return LOCAL_CREDENTIALS | {f"{prefix}{name}": value for name, value in settings.items()}
+        return {f"{prefix}{name}": value for name, value in settings.items()}
