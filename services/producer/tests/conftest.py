@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from headgate_runtime.avro import Decoder
+from headgate_runtime.testing import MemoryBroker, MemoryRegistry
 from headgate_schemas import Contracts, RecordSchema, TopicContract
+
+Stored = Callable[[], list[dict[str, Any]]]
 
 CDNOW_HEADER = " customer_id  date number_of_cds  dollar_value\n"
 
@@ -46,3 +50,24 @@ def cdnow_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def broker(topic: TopicContract) -> MemoryBroker:
+    broker = MemoryBroker()
+    broker.create_topic(topic.topic, 4)
+    return broker
+
+
+@pytest.fixture
+def registry(topic: TopicContract, record: RecordSchema) -> MemoryRegistry:
+    registry = MemoryRegistry()
+    registry.register(topic.subject, record.text)
+    return registry
+
+
+@pytest.fixture
+def stored(broker: MemoryBroker, registry: MemoryRegistry, topic: TopicContract, record: RecordSchema) -> Stored:
+    """Every event in the topic, decoded."""
+    decoder = Decoder(registry, record)
+    return lambda: [decoder.decode(found.value) for found in broker.records(topic.topic)]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from headgate_producer.preparation import Preparation
+from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.records import OutgoingRecord
+from headgate_runtime.testing import MemoryRegistry
+from headgate_runtime.tracing import parse_traceparent
+from headgate_schemas import RecordSchema, TopicContract, Violation
+
+
+@pytest.fixture
+def preparation(registry: MemoryRegistry, topic: TopicContract, record: RecordSchema) -> Preparation:
+    return Preparation(topic, record, Encoder(registry, topic.subject, record))
+
+
+def test_a_record_has_the_contracts_key_the_event_id_and_a_trace(
+    preparation: Preparation, event: dict[str, Any], registry: MemoryRegistry, record: RecordSchema
+) -> None:
+    prepared = preparation.prepare(event)
+
+    assert isinstance(prepared, OutgoingRecord)
+    assert (prepared.topic, prepared.key, prepared.timestamp_ms) == ("raw-events", b"u-1", None)
+    assert dict(prepared.headers)["event-id"] == b"e-1"
+    assert parse_traceparent(prepared.headers) is not None
+    decoded = Decoder(registry, record).decode(prepared.value)
+    assert decoded["event_timestamp"] == event["event_timestamp"]
+    assert decoded["payload"]["attributes"]["amount"] == 12.5
+    assert decoded["payload"]["attributes"]["note"] is None
+
+
+def test_a_given_trace_is_carried_on_with_a_span_of_its_own(preparation: Preparation, event: dict[str, Any]) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+
+    first, second = preparation.prepare(event, trace_id), preparation.prepare(event, trace_id)
+
+    assert isinstance(first, OutgoingRecord)
+    assert isinstance(second, OutgoingRecord)
+    assert parse_traceparent(first.headers) == parse_traceparent(second.headers) == trace_id
+    assert dict(first.headers)["traceparent"] != dict(second.headers)["traceparent"]
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"event_timestamp": 1.5}, "schema_type"),
+        ({"surprise": 1}, "schema_unknown_field"),
+        ({"event_type": "refund"}, "event_type_known"),
+        ({"event_id": ""}, "event_id_present"),
+        ({"event_id": "\ud800"}, "schema_encoding"),
+        ({"event_timestamp": 1_800_000_000}, "event_timestamp_plausible"),
+    ],
+)
+def test_a_broken_event_is_refused_by_the_rule_it_breaks(
+    preparation: Preparation, event: dict[str, Any], change: dict[str, Any], rule: str
+) -> None:
+    violation = preparation.prepare({**event, **change})
+
+    assert isinstance(violation, Violation)
+    assert violation.rule == rule
+
+
+def test_iso_times_become_milliseconds_and_the_given_event_stays_as_it_was(
+    preparation: Preparation, event: dict[str, Any]
+) -> None:
+    given = {**event, "event_timestamp": "2027-01-15T08:00:00+00:00"}
+
+    normalised = preparation.normalise(given)
+
+    assert normalised == event
+    assert given["event_timestamp"] == "2027-01-15T08:00:00+00:00"
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2027-01-15T08:00:00", ""])
+def test_other_texts_are_refused_with_the_forms_that_are_taken(
+    preparation: Preparation, event: dict[str, Any], text: str
+) -> None:
+    violation = preparation.normalise({**event, "event_timestamp": text})
+
+    assert isinstance(violation, Violation)
+    assert (violation.field, violation.rule) == ("event_timestamp", "schema_type")
+    assert "ISO 8601" in violation.message
