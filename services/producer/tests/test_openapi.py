@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from headgate_producer.app import assemble
+from headgate_producer.config import Settings
+from headgate_producer.openapi import event_schema
+from headgate_runtime.access import ControlAuth
+from headgate_runtime.control import control_app
+from headgate_runtime.testing import MemoryBroker, MemoryProducer, MemoryRegistry
+from headgate_schemas import RecordSchema, TopicContract
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+TOKEN = "a-token-long-enough"
+
+
+@pytest.fixture(scope="module")
+def application(topic: TopicContract, record: RecordSchema) -> Iterator[FastAPI]:
+    broker, registry = MemoryBroker(), MemoryRegistry()
+    broker.create_topic(topic.topic, 4)
+    registry.register(topic.subject, record.text)
+    service = assemble(Settings(), MemoryProducer(broker), registry)
+    loop = threading.Thread(target=service.loop.run, name="loop")
+    loop.start()
+    yield control_app(service, ControlAuth(TOKEN), {})
+    service.loop.stop()
+    loop.join(10.0)
+
+
+@pytest.fixture(scope="module")
+def api(application: FastAPI) -> Any:
+    return schemathesis.openapi.from_asgi("/openapi.json", application)
+
+
+schema = schemathesis.pytest.from_fixture("api")
+
+
+@schema.include(path="/events").parametrize()
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_request_makes_the_service_fail_or_answer_off_its_contract(case: Any) -> None:
+    # What JSON Schema cannot say (rules under a condition) may refuse data that its schema takes.
+    case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, excluded_checks=[positive_data_acceptance])
+
+
+def test_the_documentation_says_the_contract(topic: TopicContract, record: RecordSchema) -> None:
+    schema = event_schema(topic, record)
+
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["event_type"]["enum"] == ["transaction", "login", "page_view"]
+    timestamp = schema["properties"]["event_timestamp"]
+    assert [form["type"] for form in timestamp["anyOf"]] == ["integer", "string"]
+    attributes = schema["properties"]["payload"]["properties"]["attributes"]
+    assert attributes["required"] == ["user_id"]
+    amount = attributes["properties"]["amount"]
+    assert amount["anyOf"] == [{"type": "number", "minimum": 0}, {"type": "null"}]
+    assert "transaction_has_amount holds where event_type is transaction" in amount["description"]
+
+
+def test_the_published_document_has_the_route_with_every_answer(application: FastAPI) -> None:
+    route = application.openapi()["paths"]["/events"]["post"]
+
+    assert {"202", "400", "401", "403", "413", "415", "422", "429", "502", "503"} <= set(route["responses"])
+    event, batch = route["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    assert batch["items"] == event
