@@ -43,7 +43,8 @@ def guarded(verdict: RecordDecision, case: GreyCase, context: Any) -> Decision:
 
 
 def consistent(decision: Decision, context: Any) -> bool:
-    return (decision.decision == "flag_high_risk") == (decision.risk_score >= context.policy.risk_flag_from)
+    threshold: float = context.policy.risk_flag_from
+    return (decision.decision == "flag_high_risk") == (decision.risk_score >= threshold)
 
 
 @given(verdict=verdicts, floor=floors)
