@@ -79,16 +79,20 @@ def test_a_process_that_is_never_ready_says_why(make: Callable[..., ServiceProce
         process.wait_ready(timeout_s=0.2)
 
 
-def test_a_killed_process_is_started_again_and_a_stopped_one_is_not(make: Callable[..., ServiceProcess]) -> None:
+def test_a_killed_process_is_started_again_and_a_stopped_one_is_not(
+    make: Callable[..., ServiceProcess], tmp_path: Path
+) -> None:
     crashing, stopped = make(), make(name="other")
     for process in (crashing, stopped):
         process.start()
+    crashing.wait_ready()
     supervisor = Supervisor([crashing, stopped])
     supervisor.start()
     first = crashing.pid
     stopped.stop()
     crashing.kill9()
-    eventually(lambda: crashing.running, timeout_s=10)
+    (tmp_path / "up").unlink()
+    crashing.wait_ready(timeout_s=10)
     assert crashing.pid != first
     assert supervisor.restarts == {"child": 1, "other": 0}
     supervisor.stop()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -160,8 +161,8 @@ class Platform:
             write_whole(self._token_file, secrets.token_urlsafe(32), mode=0o600)
         create_tables(self.stack.catalog)
         if self._services:
-            self.admin("topics", "apply")
-            self.admin("schemas", "register")
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(lambda words: self.admin(*words), [("topics", "apply"), ("schemas", "register")]))
             self._progress.say(f"topics and schemas are applied after {time.monotonic() - began:.1f} s")
         started = [self._launch(service, name) for service in self._services for name in service.process_names()]
         for process in started:

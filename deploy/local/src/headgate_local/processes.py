@@ -73,6 +73,7 @@ class ServiceProcess:
     def __init__(self, spec: ProcessSpec) -> None:
         self.spec = spec
         self.starts = 0
+        self.supervised = False  # while it is, an end is not the end: a supervisor starts the process again
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
         self._began_s = 0.0
@@ -142,14 +143,14 @@ class ServiceProcess:
             return True
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
-        """Wait until the process is ready.
+        """Wait until the process is ready, through crashes and restarts where a supervisor watches it.
 
         Raises:
-            StackError: It ended, or was not ready in time; the text has the tail of its log.
+            StackError: It ended (and nobody restarts it), or was not ready in time; the text has the tail of its log.
         """
         deadline = time.monotonic() + (self.spec.ready_timeout_s if timeout_s is None else timeout_s)
         while (why := self.spec.ready()) is not None:
-            if not self.running:
+            if not self.running and not self.supervised:
                 raise StackError(f"{self.name} ended with code {self.exit_code} before it was ready{self._tail()}")
             if time.monotonic() > deadline:
                 raise StackError(f"{self.name} is not ready in time: {why}{self._tail()}")

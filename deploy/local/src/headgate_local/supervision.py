@@ -65,11 +65,15 @@ class Supervisor:
 
     def start(self) -> None:
         """Begin to watch."""
+        for process in self._processes:
+            process.supervised = True
         self._thread.start()
 
     def stop(self) -> None:
         """Stop the processes that still run, all together, and end; harmless when called twice."""
         # before the thread ends, because the children it has started end with it
+        for process in self._processes:
+            process.supervised = False
         stop_together(self._processes)
         self._ending.set()
         if self._thread.is_alive():
