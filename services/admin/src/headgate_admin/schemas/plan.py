@@ -99,8 +99,8 @@ def apply_subjects(changes: Iterable[SubjectChange], registry: SchemaRegistry) -
             registry.register(change.subject, change.text)
         except RejectedError as error:
             raise RejectedError(
-                f"{change.subject}: {change.record} was not registered, the registry holds it incompatible with an earlier "
-                f"version or invalid. 'headgate schemas check' names the fields; make a compatible version. {error}"
+                f"{change.subject}: {change.record} was not registered. Where it is incompatible with an earlier version, "
+                f"'headgate schemas check' names the fields. {error}"
             ) from error
 
 
