@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-
-from headgate_runtime.errors import ConfigurationError
 from typing import TYPE_CHECKING
 
+from headgate_runtime.errors import ConfigurationError
+
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
     from headgate_schemas.agent import Agent
+    from langchain_core.language_models import BaseChatModel
 
 GROUP = "headgate.agents"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 from headgate_runtime.errors import UnavailableError
@@ -18,18 +19,19 @@ from headgate_enricher.intake import Intake, RefusedError
 from headgate_enricher.outbox import Outbox, Output
 from headgate_enricher.progress import START, PartitionProgress
 from headgate_enricher.work import AgentFaultError, Answer, Partition, Work
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headgate_enricher.progress_log import ProgressLog
-    from headgate_enricher.model_thread import ModelCalls
-    from headgate_enricher.metrics import EnricherMetrics
-    from headgate_enricher.judge import Judge
-    from headgate_enricher.enrichment import Enrichment
-    from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
-    from headgate_runtime.kafka.protocols import RecordConsumer
-    from headgate_runtime.deadletters import DeadLetters
     from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from headgate_runtime.deadletters import DeadLetters
+    from headgate_runtime.kafka.protocols import RecordConsumer
+    from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+
+    from headgate_enricher.enrichment import Enrichment
+    from headgate_enricher.judge import Judge
+    from headgate_enricher.metrics import EnricherMetrics
+    from headgate_enricher.model_thread import ModelCalls
+    from headgate_enricher.progress_log import ProgressLog
 
 AGENT_ERROR = "agent_error"
 INTAKE_BACKOFF_S = 1.0

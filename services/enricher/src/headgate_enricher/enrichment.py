@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Any, Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastavro import parse_schema, schemaless_writer
 from fastavro.schema import to_parsing_canonical_form
@@ -15,11 +15,13 @@ from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, parse_traceparent
 from headgate_enricher.work import AgentFaultError
 
 if TYPE_CHECKING:
-    from headgate_schemas import Getter, RecordSchema
-    from headgate_enricher.intake import Check
-    from headgate_schemas.agent import Decision, Event
-    from headgate_enricher.pricing import Price
     from collections.abc import Mapping
+
+    from headgate_schemas import Getter, RecordSchema
+    from headgate_schemas.agent import Decision, Event
+
+    from headgate_enricher.intake import Check
+    from headgate_enricher.pricing import Price
 
 METADATA = ("agent_metadata", "processing_metadata")
 PASSED_HEADERS = frozenset({TRACEPARENT, EVENT_ID})

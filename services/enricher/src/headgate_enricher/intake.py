@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headgate_runtime.errors import UndecodableError
 from headgate_schemas import Violation
 
 if TYPE_CHECKING:
-    from headgate_schemas.agent import Event
     from headgate_runtime.records import Record
+    from headgate_schemas.agent import Event
 
 Check = Callable[[Mapping[str, Any]], Violation | None]
 CONTRACT_VIOLATION = "contract_violation"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import structlog
 from headgate_schemas.agent import Agent, Decision, GreyCase
 
 from headgate_enricher.work import AgentFaultError, Answer, Triaged, Work
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headgate_enricher.work import Answer
-    from headgate_schemas.agent import Decision
-    from headgate_runtime.metrics import Metrics
     from collections.abc import Sequence
+
+    from headgate_runtime.metrics import Metrics
+    from headgate_schemas.agent import Decision
+
+    from headgate_enricher.work import Answer
 
 MODEL_BUCKETS_S = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
 TRANSACTION_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)

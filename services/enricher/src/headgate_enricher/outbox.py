@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 from headgate_runtime.errors import UnavailableError
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headgate_runtime.records import OutgoingRecord, TopicPartition
-    from headgate_runtime.kafka.protocols import TransactionalProducer
     from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from headgate_runtime.kafka.protocols import TransactionalProducer
+    from headgate_runtime.records import OutgoingRecord, TopicPartition
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 5.0

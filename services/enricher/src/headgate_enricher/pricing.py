@@ -8,15 +8,16 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from importlib import resources
-from typing import Annotated, TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import yaml
 from headgate_runtime.errors import ConfigurationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
-    from headgate_schemas.agent import Usage
     from pathlib import Path
+
+    from headgate_schemas.agent import Usage
 
 Dollars = Annotated[float, Field(ge=0)]
 _REGION = re.compile(r"^(us|eu|apac|au|ca|jp|global|us-gov)\.")

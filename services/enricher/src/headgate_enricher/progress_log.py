@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 from headgate_runtime.errors import ConfigurationError, UndecodableError
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 
 from headgate_enricher.progress import Mark
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headgate_enricher.intake import ValueDecoder
-    from headgate_enricher.enrichment import ValueEncoder
     from headgate_runtime.kafka.protocols import RecordConsumer
+
+    from headgate_enricher.enrichment import ValueEncoder
+    from headgate_enricher.intake import ValueDecoder
 
 ReadCompacted = Callable[[str, Collection[int]], Mapping[tuple[int, bytes], Record]]
 

@@ -5,30 +5,27 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
+import aiohttp
 from botocore.exceptions import ClientError
 
 from headgate_enricher.bedrock.deadline import deadline_s
 from headgate_enricher.bedrock.errors import classify
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Sequence
 
     from headgate_enricher.bedrock.errors import Reason
 
 T = TypeVar("T")
 
-# How often a call may be repeated for a reason. What a model was busy with when it failed may be paid for: once only.
-_REPEATS: Mapping[Reason, float] = {
-    "throttled": float("inf"),
-    "unavailable": float("inf"),
-    "timeout": 1,
-    "model_error": 1,
-}
+_REPEATED: frozenset[Reason] = frozenset({"throttled", "unavailable", "timeout", "model_error"})
+
+# What a model was busy with when the call failed may be paid for all the same: such failures are repeated once only.
+_PERHAPS_PAID: frozenset[Reason] = frozenset({"timeout", "model_error"})
 
 
 class DeadlineError(TimeoutError):
@@ -49,21 +46,22 @@ class RetryPolicy:
     base_s: float
     cap_s: float
 
-    def wait_s(self, failures: Counter[Reason], reason: Reason, retry_after_s: float | None) -> float | None:
+    def wait_s(self, failures: Sequence[Exception]) -> float | None:
         """Seconds to wait before the next attempt; None when there is to be none.
 
         Args:
-            failures: Failed attempts so far by reason, the last one included.
-            reason: Why the last attempt failed.
-            retry_after_s: What the endpoint asked for, None where it did not.
+            failures: What the attempts so far raised, in their order; at least one.
         """
-        attempts = failures.total()
-        if attempts >= self.max_attempts or failures[reason] > _REPEATS.get(reason, 0):
+        last = failures[-1]
+        if len(failures) >= self.max_attempts or classify(last) not in _REPEATED:
             return None
-        if retry_after_s is not None and retry_after_s > self.cap_s:
+        if sum(map(_perhaps_paid, failures)) > 1:
             return None
-        bound_s = min(self.cap_s, self.base_s * 2.0 ** (attempts - 1))
-        return max(retry_after_s or 0.0, random.uniform(0, bound_s))  # noqa: S311 (spreads load, guards nothing)
+        retry_after_s = _retry_after_s(last) or 0.0
+        if retry_after_s > self.cap_s:
+            return None
+        bound_s = min(self.cap_s, self.base_s * 2.0 ** (len(failures) - 1))
+        return max(retry_after_s, random.uniform(0, bound_s))  # noqa: S311 (spreads load, guards nothing)
 
     async def run(self, attempt: Callable[[float], Awaitable[T]]) -> tuple[T, int]:
         """Attempt until one succeeds; returns its result and how many failed before.
@@ -75,21 +73,24 @@ class RetryPolicy:
             DeadlineError: The deadline had passed before the first attempt.
             Exception: What the last attempt raised, when no other may or can follow before the deadline.
         """
-        failures: Counter[Reason] = Counter()
+        failures: list[Exception] = []
         end_s = deadline_s()
         while True:
             left_s = end_s - time.monotonic()
             if left_s <= 0:
                 raise DeadlineError("The deadline passed before the model was asked.")
             try:
-                return await attempt(left_s), failures.total()
+                return await attempt(left_s), len(failures)
             except Exception as error:
-                reason = classify(error)
-                failures[reason] += 1
-                wait_s = self.wait_s(failures, reason, _retry_after_s(error))
+                failures.append(error)
+                wait_s = self.wait_s(failures)
                 if wait_s is None or time.monotonic() + wait_s >= end_s:
                     raise
             await asyncio.sleep(wait_s)
+
+
+def _perhaps_paid(error: Exception) -> bool:
+    return isinstance(error, aiohttp.ClientPayloadError) or classify(error) in _PERHAPS_PAID
 
 
 def _retry_after_s(error: Exception) -> float | None:

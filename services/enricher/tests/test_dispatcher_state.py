@@ -1,0 +1,332 @@
+"""The dispatcher under random completions, aborts, crashes, revokes and losses: exactly once and in order, always."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from headgate_enricher.dispatcher import Dispatcher, Limits
+from headgate_enricher.intake import Intake
+from headgate_enricher.judge import Judge
+from headgate_enricher.metrics import EnricherMetrics
+from headgate_enricher.outbox import Outbox
+from headgate_enricher.progress import Mark, decode_done
+from headgate_enricher.work import Answer
+from headgate_runtime.errors import UnavailableError, UndecodableError
+from headgate_runtime.metrics import Metrics
+from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+from headgate_schemas.agent import Decision, Event, GreyCase
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from headgate_runtime.deadletters import DeadLetters
+    from headgate_enricher.enrichment import Enrichment
+    from headgate_enricher.progress_log import ProgressLog
+    from headgate_enricher.work import Work
+
+SOURCES = tuple(TopicPartition("in", number) for number in range(4))
+KINDS = ("fast", "fast", "grey", "grey", "grey", "poison", "raises", "fallback_raises", "slow_triage")
+INSTANCES = 2
+
+
+@dataclass
+class Cluster:
+    """The broker as far as exactly-once goes: input logs with gaps, and what is committed."""
+
+    logs: dict[TopicPartition, list[Record]] = field(default_factory=lambda: {source: [] for source in SOURCES})
+    outputs: list[tuple[TopicPartition, int, bytes | None, str]] = field(default_factory=list)
+    marks: dict[TopicPartition, Mark] = field(default_factory=dict)
+    offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    failing_commits: int = 0
+
+    def append(self, source: TopicPartition, key: bytes | None, kind: str, gap: int) -> None:
+        log = self.logs[source]
+        offset = (log[-1].offset + 1 if log else 0) + gap
+        log.append(Record(source.topic, source.partition, offset, 0, key, kind.encode()))
+
+
+@dataclass
+class MemoryTransactions:
+    cluster: Cluster
+    sent: list[OutgoingRecord] | None = None
+
+    def begin(self) -> None:
+        assert self.sent is None, "a transaction is open already"
+        self.sent = []
+
+    def send(self, record: OutgoingRecord) -> None:
+        assert self.sent is not None
+        self.sent.append(record)
+
+    def commit(self, offsets: Mapping[TopicPartition, int], group: object) -> None:
+        assert self.sent is not None
+        assert group == "member"
+        if self.cluster.failing_commits:
+            self.cluster.failing_commits -= 1
+            raise UnavailableError("the coordinator does not answer")
+        for record in self.sent:
+            source, offset, outcome = json.loads(record.value or b"")
+            if record.topic == "progress":
+                self.cluster.marks[TopicPartition(*source)] = Mark(offset, bytes.fromhex(outcome))
+            else:
+                self.cluster.outputs.append((TopicPartition(*source), offset, record.key, record.topic))
+        self.cluster.offsets.update(offsets)
+        self.sent = None
+
+    def abort(self) -> None:
+        self.sent = None
+
+    def close(self) -> None:
+        pass
+
+
+def output(topic: str, record: Record) -> OutgoingRecord:
+    return OutgoingRecord(topic, record.key, json.dumps([record.source, record.offset, ""]).encode())
+
+
+class PlainEnrichment:
+    def build(self, record: Record, event: Event, decision: Decision, *, asked: bool, now_ms: int) -> OutgoingRecord:
+        assert event["kind"] == (record.value or b"").decode()
+        assert decision
+        assert now_ms >= 0
+        assert not (asked and event["kind"] == "fast")
+        return output("out", record)
+
+    def cost_microdollars(self, decision: Decision) -> int:
+        return decision.usage.calls
+
+
+class PlainDeadLetters:
+    def record(self, source: Record, **cause: Any) -> OutgoingRecord:
+        assert cause["cause"] in {"undecodable", "agent_error"}
+        return output("dlq", source)
+
+
+@dataclass
+class PlainProgressLog:
+    cluster: Cluster
+
+    def load(self, partitions: Sequence[TopicPartition], _: object) -> dict[TopicPartition, Mark]:
+        return {source: self.cluster.marks[source] for source in partitions if source in self.cluster.marks}
+
+    def record(self, source: TopicPartition, mark: Mark) -> OutgoingRecord:
+        return OutgoingRecord("progress", b"", json.dumps([source, mark.watermark, mark.done.hex()]).encode())
+
+
+class PlainDecoder:
+    def decode(self, value: bytes | None) -> dict[str, Any]:
+        kind = (value or b"").decode()
+        if kind == "poison":
+            raise UndecodableError("undecodable", "poison")
+        return {"kind": kind}
+
+
+def decision(tier: str) -> Decision:
+    return Decision("allow", "", 0.0, "low", 1.0, cast("Any", tier))
+
+
+class PlainAgent:
+    name = "plain"
+    version = "1"
+
+    def __init__(self, clock: list[float]) -> None:
+        self.clock = clock
+
+    def triage(self, events: Sequence[Event]) -> Sequence[Decision | GreyCase]:
+        if any(event["kind"] == "slow_triage" for event in events):
+            self.clock[0] += 6.0
+        if any(event["kind"] == "raises" for event in events):
+            raise KeyError("raises")
+        return [
+            decision("rules") if event["kind"] == "fast" else GreyCase(event, {}, decision("rules")) for event in events
+        ]
+
+    async def deliberate(self, case: GreyCase) -> Decision:
+        raise NotImplementedError
+
+    def fall_back(self, case: GreyCase, reason: str) -> Decision:
+        if case.event["kind"] == "fallback_raises":
+            raise ValueError(reason)
+        return decision("fallback")
+
+
+@dataclass
+class MemoryModel:
+    asked: list[Work] = field(default_factory=list)
+    answers: list[tuple[Work, Answer]] = field(default_factory=list)
+
+    def submit(self, work: Work, case: GreyCase) -> None:
+        assert case.event is work.event
+        self.asked.append(work)
+
+    def cancel(self, works: Iterable[Work]) -> None:
+        # As on the real thread, an answer that is there already may still come.
+        gone = set(works)
+        self.asked = [work for work in self.asked if work not in gone]
+
+    def collect(self) -> list[tuple[Work, Answer]]:
+        answers, self.answers = self.answers, []
+        return answers
+
+    def close(self) -> None:
+        self.asked.clear()
+
+    def answer(self, index: int, *, decided: bool) -> None:
+        work = self.asked.pop(index % len(self.asked))
+        decided = decided and work.event["kind"] != "fallback_raises"
+        found = decision("model") if decided else None
+        self.answers.append((work, Answer(found, None if decided else "throttled", asked=True, seconds=0.5)))
+
+
+class Member:
+    """A consumer group member with its dispatcher."""
+
+    def __init__(self, cluster: Cluster, clock: list[float]) -> None:
+        self.cluster = cluster
+        self.positions: dict[TopicPartition, int] = {}
+        self.model = MemoryModel()
+        self.dispatcher = Dispatcher(
+            consumer=cast("Any", self),
+            intake=Intake(PlainDecoder(), lambda _: None),
+            judge=Judge(PlainAgent(clock)),
+            model=self.model,
+            enrichment=cast("Enrichment", PlainEnrichment()),
+            dead_letters=cast("DeadLetters", PlainDeadLetters()),
+            outbox=Outbox(MemoryTransactions(cluster), lambda: clock[0]),
+            progress_log=cast("ProgressLog", PlainProgressLog(cluster)),
+            limits=Limits(triage_batch=3, max_at_model=2),
+            metrics=EnricherMetrics(Metrics()),
+            clock=lambda: clock[0],
+        )
+
+    def group_metadata(self) -> object:
+        return "member"
+
+    def assign(self, sources: Sequence[TopicPartition]) -> None:
+        starts = self.dispatcher.assign(sources)
+        for source in sources:
+            self.positions[source] = starts.get(source, self.cluster.offsets.get(source, 0))
+
+    def poll(self, most: int) -> None:
+        if self.dispatcher.congested():
+            return
+        for source, position in list(self.positions.items()):
+            records = [record for record in self.cluster.logs[source] if record.offset >= position][:most]
+            if records:
+                self.positions[source] = records[-1].offset + 1
+                self.dispatcher.process(records)
+
+    def release(self, source: TopicPartition, *, lost: bool) -> None:
+        (self.dispatcher.lose if lost else self.dispatcher.revoke)([source])
+        del self.positions[source]
+
+
+class DispatcherMachine(RuleBasedStateMachine):
+    @initialize()
+    def start(self) -> None:
+        self.cluster = Cluster()
+        self.clock = [0.0]
+        self.members = [Member(self.cluster, self.clock) for _ in range(INSTANCES)]
+        for number, member in enumerate(self.members):
+            member.assign(SOURCES[number::INSTANCES])
+
+    @rule(
+        source=st.sampled_from(SOURCES),
+        key=st.sampled_from([b"a", b"b", None]),
+        kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=10),
+        gap=st.integers(0, 9),
+    )
+    def produce(self, source: TopicPartition, key: bytes | None, kinds: list[str], gap: int) -> None:
+        for kind in kinds:
+            self.cluster.append(source, key, kind, gap)
+
+    @rule(number=st.integers(0, INSTANCES - 1), most=st.integers(1, 8))
+    def poll(self, number: int, most: int) -> None:
+        self.members[number].poll(most)
+
+    @rule(number=st.integers(0, INSTANCES - 1), index=st.integers(0, 20), decided=st.booleans())
+    def answer(self, number: int, index: int, *, decided: bool) -> None:
+        if self.members[number].model.asked:
+            self.members[number].model.answer(index, decided=decided)
+
+    @rule(number=st.integers(0, INSTANCES - 1), seconds=st.sampled_from([0.0, 0.15, 6.0]))
+    def tick(self, number: int, seconds: float) -> None:
+        self.clock[0] += seconds
+        self.members[number].dispatcher.tick()
+
+    @rule(commits=st.integers(1, 3))
+    def commits_fail(self, commits: int) -> None:
+        self.cluster.failing_commits = commits
+
+    @rule(number=st.integers(0, INSTANCES - 1))
+    def crash(self, number: int) -> None:
+        owned = list(self.members[number].positions)
+        self.members[number] = Member(self.cluster, self.clock)
+        self.members[number].assign(owned)
+
+    @rule(source=st.sampled_from(SOURCES), lost=st.booleans(), back=st.booleans())
+    def rebalance(self, source: TopicPartition, *, lost: bool, back: bool) -> None:
+        owner = next(number for number, member in enumerate(self.members) if source in member.positions)
+        self.members[owner].release(source, lost=lost)
+        self.members[owner if back else 1 - owner].assign([source])
+
+    @invariant()
+    def nothing_is_doubled(self) -> None:
+        if hasattr(self, "cluster"):
+            counts = Counter((source, offset) for source, offset, _, _ in self.cluster.outputs)
+            assert all(count == 1 for count in counts.values()), counts
+
+    @invariant()
+    def outputs_of_a_key_are_in_input_order(self) -> None:
+        if hasattr(self, "cluster"):
+            last: dict[tuple[TopicPartition, bytes], int] = {}
+            for source, offset, key, topic in self.cluster.outputs:
+                if key is not None and topic == "out":
+                    assert offset > last.get((source, key), -1)
+                    last[source, key] = offset
+
+    @invariant()
+    def progress_says_what_is_committed(self) -> None:
+        if hasattr(self, "cluster"):
+            assert {source: mark.watermark for source, mark in self.cluster.marks.items()} == self.cluster.offsets
+            for source, mark in self.cluster.marks.items():
+                bits = decode_done(mark.done)
+                said = {
+                    record.offset
+                    for record in self.cluster.logs[source]
+                    if record.offset < mark.watermark or bits >> (record.offset - mark.watermark) & 1
+                }
+                assert said == {offset for of, offset, _, _ in self.cluster.outputs if of == source}
+
+    def teardown(self) -> None:
+        if not hasattr(self, "cluster"):
+            return
+        self.cluster.failing_commits = 0
+        for _ in range(1000):
+            self.clock[0] += 6.0
+            for member in self.members:
+                member.poll(8)
+                while member.model.asked:
+                    member.model.answer(0, decided=True)
+                member.dispatcher.tick()
+            if sum(map(len, self.cluster.logs.values())) == len(self.cluster.outputs):
+                break
+        wanted = {
+            (source, record.offset, "dlq" if record.value in {b"poison", b"raises", b"fallback_raises"} else "out")
+            for source, log in self.cluster.logs.items()
+            for record in log
+        }
+        assert {(source, offset, topic) for source, offset, _, topic in self.cluster.outputs} == wanted
+        assert not any(member.dispatcher.busy() for member in self.members)
+        self.nothing_is_doubled()
+        self.outputs_of_a_key_are_in_input_order()
+
+
+TestDispatcher = DispatcherMachine.TestCase
+TestDispatcher.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
