@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import docker  # type: ignore[import-untyped]  # ships no types
 from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]  # ships no types
-from requests.exceptions import RequestException
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
@@ -33,14 +32,14 @@ def why_not() -> str | None:
     try:
         client = docker.from_env(timeout=DAEMON_TIMEOUT_S)
         client.ping()
-    except (DockerException, RequestException):
+    except (DockerException, OSError):
         return "Docker does not answer"
     deadline = time.monotonic() + PULL_TIMEOUT_S
     try:
         for image in (testcontainers_config.ryuk_image, KAFKA_IMAGE, REGISTRY_IMAGE):
             if not _present(client, image, deadline):
                 return f"{image} is not here and does not come within {PULL_TIMEOUT_S:.0f} s"
-    except (DockerException, RequestException) as error:
+    except (DockerException, OSError) as error:
         return f"Docker cannot get the images: {error}"
     finally:
         client.close()
