@@ -21,6 +21,7 @@ from headgate_local.progress import PlainProgress
 from headgate_runtime.errors import ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 JAR = Artifact("org.example", "one", "1.0")
@@ -36,18 +37,20 @@ class MemoryRepository:
         self.faults = faults or []
         self.downloads: list[Artifact] = []
 
-    def download(self, artifact: Artifact, folder: Path) -> Path:
+    def download(self, artifact: Artifact, folder: Path, received: Callable[[int], None]) -> Path:
         self.downloads.append(artifact)
         if self.faults:
             raise self.faults.pop(0)
         folder.mkdir(parents=True)
         path = folder / artifact.filename
-        path.write_bytes(self.contents[artifact])
+        received(path.write_bytes(self.contents[artifact]))
         return path
 
 
 def locked(contents: dict[Artifact, bytes]) -> list[LockedArtifact]:
-    return [LockedArtifact(artifact, hashlib.sha256(data).hexdigest()) for artifact, data in contents.items()]
+    return [
+        LockedArtifact(artifact, hashlib.sha256(data).hexdigest(), len(data)) for artifact, data in contents.items()
+    ]
 
 
 def silent() -> PlainProgress:
@@ -100,8 +103,17 @@ def test_a_lasting_network_fault_says_what_could_not_be_downloaded(tmp_path: Pat
 def test_a_download_is_announced_and_counted(tmp_path: Path) -> None:
     out = io.StringIO()
     fetch_all(locked(BYTES), tmp_path, MemoryRepository(BYTES), PlainProgress(out))
-    assert f"downloading 2 files to {tmp_path}" in out.getvalue()
-    assert "downloaded 2 of 2 files" in out.getvalue()
+    assert f"downloading 2 files, 0 MB, to {tmp_path}" in out.getvalue()
+    assert "downloaded 0 of 0 MB" in out.getvalue()
+
+
+def test_the_bytes_of_a_failed_attempt_are_taken_back(tmp_path: Path) -> None:
+    counted: list[int] = []
+    report = silent()
+    report.received = counted.append  # type: ignore[method-assign]  # to see what it is told
+    with pytest.raises(ChecksumError):
+        fetch_all(locked({JAR: b"jar"}), tmp_path, MemoryRepository({JAR: b"forged"}), report)
+    assert counted == [6, -6] * ATTEMPTS
 
 
 def test_a_written_lock_is_read_back() -> None:

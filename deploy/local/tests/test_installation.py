@@ -18,6 +18,7 @@ from headgate_local.installation import install
 from headgate_local.progress import PlainProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 JAR = Artifact("org.example", "one", "1.0")
@@ -36,14 +37,17 @@ class MemoryRepository:
             tar.addfile(entry, io.BytesIO(content))
         self.contents = {JAR: b"jar", APP: packed.getvalue()}
 
-    def download(self, artifact: Artifact, folder: Path) -> Path:
+    def download(self, artifact: Artifact, folder: Path, received: Callable[[int], None]) -> Path:
         folder.mkdir(parents=True)
         path = folder / artifact.filename
-        path.write_bytes(self.contents[artifact])
+        received(path.write_bytes(self.contents[artifact]))
         return path
 
     def locked(self) -> list[LockedArtifact]:
-        return [LockedArtifact(artifact, hashlib.sha256(data).hexdigest()) for artifact, data in self.contents.items()]
+        return [
+            LockedArtifact(artifact, hashlib.sha256(data).hexdigest(), len(data))
+            for artifact, data in self.contents.items()
+        ]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from headgate_runtime.errors import ConfigurationError, HeadgateError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 LOCK_NAME = "artifacts.lock"
 DOWNLOADS_AT_ONCE = 8
@@ -65,43 +66,54 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class LockedArtifact:
-    """An artifact and the SHA-256 (hexadecimal) its bytes must have."""
+    """An artifact, the SHA-256 (hexadecimal) its bytes must have, and how many they are."""
 
     artifact: Artifact
     sha256: str
+    size: int
 
 
 class Repository(Protocol):
     """Downloads artifacts by their coordinates."""
 
-    def download(self, artifact: Artifact, folder: Path) -> Path:
-        """Put the artifact's bytes somewhere below ``folder`` and say where; OSError or RuntimeError when it cannot."""
+    def download(self, artifact: Artifact, folder: Path, received: Callable[[int], None]) -> Path:
+        """Put the artifact's bytes somewhere below ``folder`` and say where; OSError or RuntimeError when it cannot.
+
+        ``received`` is told of every part that arrives, in bytes.
+        """
         ...
 
 
 class DownloadReport(Protocol):
     """Told how a download goes; called from several threads."""
 
-    def begin(self, missing: int, folder: Path) -> None:
-        """Say that ``missing`` files will be downloaded to ``folder``; called only where there are some."""
+    def begin(self, files: int, size: int, folder: Path) -> None:
+        """Say that ``files`` files of ``size`` bytes in all will come to ``folder``; called only where there are some."""
         ...
 
-    def done(self, artifact: Artifact, size: int) -> None:
-        """Say that a file of ``size`` bytes has arrived and is what the lock says."""
+    def received(self, size: int) -> None:
+        """Say that ``size`` more bytes have arrived; a negative size takes those of a failed attempt back."""
+        ...
+
+    def end(self) -> None:
+        """Say that the download is over, well or not."""
         ...
 
 
 def read_lock(text: str | None = None) -> tuple[LockedArtifact, ...]:
-    """Read a lock (``sha256  coordinates`` a line, # starts a comment); None reads the one this package ships."""
+    """Read a lock (``sha256  size  coordinates`` a line, # starts a comment); None reads the one this package ships."""
     if text is None:
         text = files("headgate_local").joinpath(LOCK_NAME).read_text(encoding="utf-8")
     rows = (line.split() for line in text.splitlines() if line.strip() and not line.startswith("#"))
-    return tuple(LockedArtifact(Artifact.parse(coordinates), sha256) for sha256, coordinates in rows)
+    return tuple(LockedArtifact(Artifact.parse(coordinates), sha256, int(size)) for sha256, size, coordinates in rows)
 
 
 def write_lock(locked: Iterable[LockedArtifact]) -> str:
     """The text ``read_lock`` reads, one line an artifact, ordered by coordinates."""
-    return "".join(f"{entry.sha256}  {entry.artifact}\n" for entry in sorted(locked, key=lambda entry: entry.artifact))
+    return "".join(
+        f"{entry.sha256}  {entry.size:>9}  {entry.artifact}\n"
+        for entry in sorted(locked, key=lambda entry: entry.artifact)
+    )
 
 
 def sha256_of(path: Path) -> str:
@@ -121,9 +133,10 @@ def fetch_all(
     """
     missing = [entry for entry in locked if not (folder / entry.artifact.path).exists()]
     if missing:
-        report.begin(len(missing), folder)
         folder.mkdir(parents=True, exist_ok=True)
+        report.begin(len(missing), sum(entry.size for entry in missing), folder)
         with (
+            _ending(report),
             tempfile.TemporaryDirectory(prefix=f"incoming-{os.getpid()}-", dir=folder) as incoming,
             ThreadPoolExecutor(DOWNLOADS_AT_ONCE, thread_name_prefix="download") as pool,
         ):
@@ -131,28 +144,47 @@ def fetch_all(
     return [folder / entry.artifact.path for entry in locked]
 
 
+@contextmanager
+def _ending(report: DownloadReport) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        report.end()
+
+
 def _fetch(entry: LockedArtifact, folder: Path, incoming: Path, repository: Repository, report: DownloadReport) -> None:
     fault: Exception | None = None
     for attempt in range(ATTEMPTS):
         private = incoming / f"{entry.artifact.filename}.{attempt}"
+        arrived: list[int] = []
+
+        def received(size: int, arrived: list[int] = arrived) -> None:
+            arrived.append(size)
+            report.received(size)
+
         try:
-            part = repository.download(entry.artifact, private)
+            part = repository.download(entry.artifact, private, received)
+            _take(part, entry, folder / entry.artifact.path)
+        except ChecksumError as error:
+            fault = error
         except (OSError, RuntimeError) as error:
             fault = UnavailableError(f"cannot download {entry.artifact}: {error}; is the network up?")
         else:
-            found = sha256_of(part)
-            if found == entry.sha256:
-                target = folder / entry.artifact.path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                size = part.stat().st_size
-                part.replace(target)
-                report.done(entry.artifact, size)
-                return
-            fault = ChecksumError(
-                f"{entry.artifact} has SHA-256 {found}, the lock says {entry.sha256}: "
-                "the mirror serves another file, or the lock must be made anew (headgate local lock)"
-            )
+            return
+        report.received(-sum(arrived))
         shutil.rmtree(private, ignore_errors=True)
         _log.warning("download attempt %d of %d failed: %s", attempt + 1, ATTEMPTS, fault)
     if fault is not None:
         raise fault
+
+
+def _take(part: Path, entry: LockedArtifact, target: Path) -> None:
+    """Give a downloaded file its name, provided it is the one in the lock."""
+    found = sha256_of(part)
+    if found != entry.sha256:
+        raise ChecksumError(
+            f"{entry.artifact} has SHA-256 {found}, the lock says {entry.sha256}: "
+            "the mirror serves another file, or the lock must be made anew (headgate local lock)"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(target)

@@ -50,7 +50,8 @@ def make_lock(repository: Repository) -> str:
     ):
 
         def lock(artifact: Artifact) -> LockedArtifact:
-            return LockedArtifact(artifact, sha256_of(repository.download(artifact, Path(folder) / str(artifact))))
+            path = repository.download(artifact, Path(folder) / str(artifact), lambda _size: None)
+            return LockedArtifact(artifact, sha256_of(path), path.stat().st_size)
 
         locked = list(pool.map(lock, artifacts))
     header = (
