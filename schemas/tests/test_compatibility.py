@@ -14,8 +14,6 @@ from headgate_schemas import incompatibilities
 from hypothesis import HealthCheck, event, given, reject, settings
 from hypothesis import strategies as st
 
-PRIMITIVES = ["null", "boolean", "int", "long", "float", "double", "string", "bytes"]
-
 
 def record(*fields: dict[str, Any], name: str = "r", **more: Any) -> dict[str, Any]:
     return {"type": "record", "name": name, "fields": list(fields), **more}
@@ -120,6 +118,30 @@ def test_what_breaks_is_named_with_its_path(reader: Any, writer: Any, value: Any
         read_as(reader, writer, value)
 
 
+PRIMITIVE_VALUES: dict[str, Any] = {
+    "null": None,
+    "boolean": True,
+    "int": 1,
+    "long": 1 << 40,
+    "float": 0.5,
+    "double": 0.25,
+    "string": "x",
+    "bytes": b"\xff",
+}
+
+
+@pytest.mark.parametrize("writer", PRIMITIVE_VALUES)
+@pytest.mark.parametrize("reader", PRIMITIVE_VALUES)
+def test_each_pair_of_primitives_is_judged_as_it_is_read(reader: str, writer: str) -> None:
+    problems = incompatibilities(reader, writer)
+    if problems:
+        with pytest.raises((SchemaResolutionError, UnicodeDecodeError)):
+            read_as(reader, writer, PRIMITIVE_VALUES[writer])
+    else:
+        read_as(reader, writer, PRIMITIVE_VALUES[writer])
+
+
+PRIMITIVES = list(PRIMITIVE_VALUES)
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
 MICROS = {"type": "long", "logicalType": "timestamp-micros"}
 
@@ -208,7 +230,8 @@ def evolutions(draw: st.DrawFn, schema: Any) -> Any:
         return draw(st.permutations([*schema, *more]))
     if isinstance(schema, str):
         wider = {"int": ["long", "double"], "long": ["float"], "string": ["bytes"], "bytes": ["string"]}.get(schema, [])
-        return draw(st.sampled_from([schema, schema, *wider, *([["null", schema]] if schema != "null" else [])]))
+        optional = [["null", schema]] if schema != "null" else []
+        return draw(st.sampled_from([schema, schema, schema, *wider, *optional, draw(st.sampled_from(PRIMITIVES))]))
     changed = dict(schema)
     for part in ("items", "values"):
         if part in changed:
@@ -221,7 +244,11 @@ def evolutions(draw: st.DrawFn, schema: Any) -> Any:
         ]
         changed["fields"] += draw(st.sampled_from([[], [field("new", "string", default="x")], [field("new", "int")]]))
     if "symbols" in changed:
-        changed["symbols"] = [*changed["symbols"], "D"] if draw(st.booleans()) else changed["symbols"]
+        changed["symbols"] = draw(
+            st.sampled_from([changed["symbols"], [*changed["symbols"], "D"], changed["symbols"][:1]])
+        )
+    if "size" in changed:
+        changed["size"] = draw(st.sampled_from([changed["size"]] * 3 + [3]))
     return changed
 
 

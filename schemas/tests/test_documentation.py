@@ -26,7 +26,5 @@ def test_the_contract_in_the_documentation_may_be_released(tmp_path: Path) -> No
     (tmp_path / "examples/reading/water.json").write_text(json.dumps(reading | {"litres": 3.5}))
     (tmp_path / "examples/reading/no_litres.json").write_text(json.dumps(reading))
 
-    assert check_contracts(Contracts.load(tmp_path)) == [
-        "examples/reading/no_litres.json: breaks rule water_has_litres of readings: "
-        "litres is required where kind is water; it is absent",
-    ]
+    [problem] = check_contracts(Contracts.load(tmp_path))
+    assert problem.startswith("examples/reading/no_litres.json: breaks rule water_has_litres of readings: ")
