@@ -1,0 +1,356 @@
+"""The worker between a broker in memory and a table in memory."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from headgate_runtime.errors import RejectedError, UnavailableError, UndecodableError
+from headgate_runtime.metrics import Metrics
+from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+from headgate_runtime.testing import MemoryBroker, MemoryConsumer, MemoryProducer
+from headgate_writer.app import why_stalled
+from headgate_writer.commit import Committer
+from headgate_writer.decode import BatchDecoder
+from headgate_writer.errors import UnsafeToWriteError
+from headgate_writer.metrics import WriterMetrics
+from headgate_writer.outbox import Outbox
+from headgate_writer.policy import CommitPolicy
+from headgate_writer.positions import Incarnation, Positions
+from headgate_writer.sink import Sink, SinkParts
+from headgate_writer.testing import MemoryCatalog, MemoryTable
+from headgate_writer.worker import WriterWorker
+from prometheus_client import generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from headgate_runtime.kafka.protocols import OnDelivery
+
+TOPIC = Incarnation("events", "cluster", "id")
+AT = pa.schema([pa.field("at", pa.timestamp("ms", tz="UTC"), nullable=False)])
+
+
+class Letters:
+    """Builds dead letters that are their source's position."""
+
+    def record(self, source: Record, **_: Any) -> OutgoingRecord:
+        return OutgoingRecord("events.dlq", f"{source.topic}/{source.partition}/{source.offset}".encode(), source.value)
+
+
+class Values:
+    away = False
+
+    def decode(self, value: bytes | None) -> dict[str, Any]:
+        if self.away:
+            raise UnavailableError("registry away")
+        if value != b"good":
+            raise UndecodableError("undecodable", "not good")
+        return {"at": 0}
+
+
+class HeldProducer:
+    """A producer whose acknowledgements the test gives."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[OutgoingRecord, OnDelivery]] = []
+        self.full = False
+
+    def send(self, record: OutgoingRecord, on_delivery: OnDelivery | None = None) -> None:
+        if self.full:
+            raise UnavailableError("queue full")
+        assert on_delivery is not None
+        self.waiting.append((record, on_delivery))
+
+    def acknowledge(self, error: RejectedError | UnavailableError | None = None) -> bytes | None:
+        record, on_delivery = self.waiting.pop(0)
+        on_delivery(error)
+        return record.key
+
+    def poll(self) -> None:
+        return
+
+    def flush(self, timeout_s: float) -> int:
+        return len(self.waiting) if timeout_s else 0
+
+    def outstanding(self) -> int:
+        return len(self.waiting)
+
+    def close(self) -> None:
+        return
+
+
+@dataclass
+class Replica:
+    """One writer process: its worker, consumer and table handle, driven step by step."""
+
+    broker: MemoryBroker
+    catalog: MemoryCatalog
+    group: str = "writer"
+    producer: Any = None
+    now: list[float] = field(default_factory=lambda: [0.0])
+    life: Incarnation = TOPIC
+    accepted_losses: tuple[str, ...] = ()
+    max_buffered_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics()
+        self.table = MemoryTable(self.catalog)
+        self.consumer = MemoryConsumer(self.broker, self.group)
+        self.values = Values()
+        outbox = Outbox(self.producer or MemoryProducer(self.broker))
+        parts = SinkParts(
+            topic="events",
+            table="lake.events",
+            decoder=BatchDecoder(self.values, lambda _: None, AT, lambda: 0),
+            letters=Letters(),  # type: ignore[arg-type]  # needs no registry
+            outbox=outbox,
+            committer=Committer(self.table, TOPIC, clock=self._clock, rng=random.SystemRandom()),
+            policy=CommitPolicy(rows=100, size_bytes=1 << 30, interval_s=5),
+            event_time=("at",),
+        )
+        self.sink = Sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
+        self.worker = WriterWorker(
+            {"events": self.sink},
+            self.consumer,
+            outbox,
+            identify=lambda: {"events": self.life},
+            max_buffered_bytes=self.max_buffered_bytes,
+            accepted_losses=self.accepted_losses,
+            clock=self._clock,
+            wait=self._wait,
+            rng=random.SystemRandom(),
+        )
+        worker = self.worker
+        self.consumer.subscribe(["events"], on_assign=worker.assign, on_revoke=worker.revoke, on_lost=worker.lose)
+
+    def _clock(self) -> float:
+        return self.now[0]
+
+    def _wait(self, seconds: float) -> None:
+        self.now[0] += seconds
+
+    def step(self, times: int = 1, *, seconds: float = 0.0, limit: int = 7) -> None:
+        for _ in range(times):
+            self.now[0] += seconds
+            records = [] if self.worker.congested() else self.consumer.poll(limit, 0)
+            self.worker.process(records)
+            self.worker.tick()
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    broker = MemoryBroker()
+    broker.create_topic("events", 2)
+    broker.create_topic("events.dlq", 1)
+    return broker
+
+
+@pytest.fixture
+def catalog() -> MemoryCatalog:
+    return MemoryCatalog()
+
+
+def produce(broker: MemoryBroker, count: int, value: bytes = b"good") -> None:
+    for index in range(count):
+        broker.append(OutgoingRecord("events", None, value, partition=index % 2))
+
+
+def everything(broker: MemoryBroker) -> list[tuple[int, int]]:
+    return sorted((record.partition, record.offset) for record in broker.records("events"))
+
+
+def test_rows_land_once_and_the_group_is_told(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 30)
+    replica = Replica(broker, catalog)
+    replica.step(8)
+    assert catalog.rows == []
+    assert replica.worker.busy()
+    replica.step(seconds=5)
+    assert sorted(catalog.rows) == everything(broker)
+    assert not replica.worker.busy()
+    assert broker.committed("writer") == {TopicPartition("events", 0): 15, TopicPartition("events", 1): 15}
+    assert replica.sink.info()["positions"] == {"0": 15, "1": 15}
+    shown = generate_latest(replica.metrics.registry).decode()
+    assert 'headgate_writer_rows_total{topic="events"} 30.0' in shown
+    assert 'headgate_writer_freshness_seconds_bucket{le="2.0",since="event",topic="events"} 30.0' in shown
+    assert 'headgate_writer_freshness_seconds_bucket{le="1.5",since="event",topic="events"} 0.0' in shown
+
+
+def test_the_group_s_offsets_decide_nothing(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 20)
+    first = Replica(broker, catalog)
+    first.step(8, seconds=5)
+    fresh = MemoryCatalog()
+    first.consumer.close()
+    Replica(broker, fresh).step(8, seconds=5)
+    assert sorted(fresh.rows) == everything(broker)
+
+
+def test_a_partition_that_moves_is_committed_before_it_goes(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 40)
+    first, second = Replica(broker, catalog), Replica(broker, catalog)
+    first.step(3)
+    for _ in range(30):
+        first.step(seconds=1)
+        second.step(seconds=1)
+    assert first.consumer.assignment()
+    assert second.consumer.assignment()
+    assert sorted(catalog.rows) == everything(broker)
+
+
+def test_a_zombie_is_fenced_and_goes_on_from_the_head(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 60)
+    first, zombie = Replica(broker, catalog, group="one"), Replica(broker, catalog, group="two")
+    for _ in range(60):
+        first.step(seconds=2, limit=5)
+        zombie.step(seconds=3, limit=8)
+    assert sorted(catalog.rows) == everything(broker)
+    shown = generate_latest(first.metrics.registry).decode() + generate_latest(zombie.metrics.registry).decode()
+    assert 'outcome="fenced"' in shown
+
+
+def test_a_catalog_that_is_away_at_the_start_delays_and_loses_nothing(
+    broker: MemoryBroker, catalog: MemoryCatalog
+) -> None:
+    catalog.swap(None, [], Positions().advanced(TOPIC, {0: 3}))
+    produce(broker, 20)
+    replica = Replica(broker, catalog)
+    replica.table.faults = ["refresh", "refresh"]
+    replica.step()
+    assert replica.worker.congested()
+    assert replica.sink.info()["failure"] == "catalog away"
+    replica.step(10, seconds=20)
+    assert sorted(catalog.rows) == [
+        position for position in everything(broker) if position not in {(0, 0), (0, 1), (0, 2)}
+    ]
+    assert replica.sink.info()["failure"] is None
+
+
+def test_a_stall_shows_and_passes(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 20)
+    replica = Replica(broker, catalog)
+    replica.step(5)
+    replica.table.faults = ["refresh"] * 4
+    replica.step(3, seconds=20)
+    assert "lake.events: nothing committed for 60 s: catalog away" in str(why_stalled({"": replica.sink}, 30))
+    replica.step(10, seconds=20)
+    assert why_stalled({"": replica.sink}, 30) is None
+    assert sorted(catalog.rows) == everything(broker)
+
+
+def test_an_outage_of_the_registry_holds_the_records(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 20)
+    replica = Replica(broker, catalog)
+    replica.values.away = True
+    replica.step(3)
+    assert replica.worker.congested()
+    replica.values.away = False
+    replica.step(10, seconds=5)
+    assert sorted(catalog.rows) == everything(broker)
+
+
+def test_a_lost_partition_s_rows_are_dropped_and_read_again(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 20)
+    replica = Replica(broker, catalog)
+    replica.step(5)
+    replica.consumer.expire()
+    replica.step()
+    assert catalog.rows == []
+    replica.step(10, seconds=5)
+    assert sorted(catalog.rows) == everything(broker)
+
+
+def test_a_dead_letter_is_acknowledged_before_its_offset_is_passed(
+    broker: MemoryBroker, catalog: MemoryCatalog
+) -> None:
+    produce(broker, 1)
+    broker.append(OutgoingRecord("events", None, b"bad", partition=0))
+    producer = HeldProducer()
+    replica = Replica(broker, catalog, producer=producer)
+    replica.step(4, seconds=5)
+    assert catalog.history == []
+    assert producer.acknowledge(UnavailableError("timed out")) == b"events/0/1"
+    replica.step(2, seconds=5)
+    assert catalog.history == []
+    assert producer.acknowledge() == b"events/0/1"
+    replica.step(2, seconds=5)
+    assert catalog.rows == [(0, 0)]
+    assert replica.sink.info()["positions"] == {"0": 2}
+
+
+def test_a_dead_letter_that_is_refused_stops_the_writer(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 1, b"bad")
+    producer = HeldProducer()
+    replica = Replica(broker, catalog, producer=producer)
+    producer.full = True
+    replica.step(2)
+    assert producer.waiting == []
+    producer.full = False
+    replica.step(2)
+    producer.acknowledge(RejectedError("too large"))
+    with pytest.raises(RejectedError, match="too large"):
+        replica.step()
+    assert catalog.history == []
+
+
+def test_a_batch_of_dead_letters_alone_moves_the_positions(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 4, b"bad")
+    replica = Replica(broker, catalog)
+    replica.step(6, seconds=5)
+    assert catalog.rows == []
+    assert catalog.positions is not None
+    assert catalog.positions.of(TOPIC) == {0: 2, 1: 2}
+    assert len(broker.records("events.dlq")) == 4
+
+
+def test_a_commit_on_request_does_not_wait(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 4)
+    replica = Replica(broker, catalog)
+    replica.step(2)
+    replica.worker.request_commit()
+    replica.step()
+    assert sorted(catalog.rows) == everything(broker)
+
+
+def test_consumption_waits_while_memory_is_full(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 40)
+    replica = Replica(broker, catalog, max_buffered_bytes=100)
+    replica.step(2)
+    assert replica.worker.congested()
+    replica.step(20, seconds=5)
+    assert sorted(catalog.rows) == everything(broker)
+
+
+def unsafe(replica: Replica) -> str:
+    with pytest.raises(UnsafeToWriteError) as caught:
+        replica.step()
+    return str(caught.value)
+
+
+def test_positions_beyond_the_log_stop_the_writer(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    catalog.swap(None, [], Positions().advanced(TOPIC, {1: 500}))
+    assert "events/1: the table holds records up to offset 500 and the log ends at 0" in unsafe(
+        Replica(broker, catalog)
+    )
+
+
+def test_a_topic_created_again_under_a_running_writer_stops_it(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    assert "was created again" in unsafe(Replica(broker, catalog, life=Incarnation("events", "cluster", "new")))
+
+
+def test_records_that_left_the_log_stop_the_writer_until_accepted(
+    broker: MemoryBroker, catalog: MemoryCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    produce(broker, 20)
+    catalog.swap(None, [], Positions().advanced(TOPIC, {0: 2, 1: 10}))
+    begins: Callable[..., Any] = lambda _, partitions: dict.fromkeys(partitions, 6)  # noqa: E731 - a stand-in for retention
+    monkeypatch.setattr(MemoryConsumer, "begin_offsets", begins)
+    text = unsafe(Replica(broker, catalog))
+    assert "events/0: records 2 to 5 left the log" in text
+    assert "'events/0/2' in its list accepted_losses" in text
+    Replica(broker, catalog, group="accepting", accepted_losses=("events/0/2",)).step(8, seconds=5)
+    assert sorted(catalog.rows) == [(0, 6), (0, 7), (0, 8), (0, 9)]
