@@ -25,10 +25,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from headgate_runtime.deadletters import DeadLetters
     from headgate_enricher.enrichment import Enrichment
     from headgate_enricher.progress_log import ProgressLog
     from headgate_enricher.work import Work
+    from headgate_runtime.deadletters import DeadLetters
 
 SOURCES = tuple(TopicPartition("in", number) for number in range(4))
 KINDS = ("fast", "fast", "grey", "grey", "grey", "poison", "raises", "fallback_raises", "slow_triage")

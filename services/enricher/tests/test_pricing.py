@@ -41,7 +41,7 @@ def test_a_cost_is_not_rounded_up_by_a_binary_fraction() -> None:
 
 
 def test_an_unknown_model_says_what_to_add() -> None:
-    with pytest.raises(ConfigurationError, match="'acme.seer: {input: ..., output: ...}'"):
+    with pytest.raises(ConfigurationError, match=r"'acme\.seer: \{input: ..., output: ...}'"):
         load_prices(None).price("acme.seer-v1:0")
 
 

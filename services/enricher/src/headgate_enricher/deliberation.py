@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 from headgate_schemas.agent import Agent, GreyCase, ModelAnswerError
 
+from headgate_enricher.bedrock import deadline
+from headgate_enricher.bedrock.retries import DeadlineError
 from headgate_enricher.work import Answer
 
 if TYPE_CHECKING:
@@ -50,11 +52,13 @@ class Deliberation:
         try:
             async with asyncio.timeout(deadline_s - started_s) as limit, self._free:
                 asked = True
-                decision = await self._agent.deliberate(case)
+                with deadline(deadline_s):
+                    decision = await self._agent.deliberate(case)
         except ModelAnswerError as error:
             return self._failed(error.reason, error, started_s, asked=True, paid=(error.usage, error.prompt_hash))
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the fallback decides and the reason is kept
-            reason = DEADLINE if limit.expired() else self._classify(error)
+            late = limit.expired() or isinstance(error, DeadlineError)
+            reason = DEADLINE if late else self._classify(error)
             return self._failed(reason, error, started_s, asked=asked)
         return Answer(decision, None, asked=True, seconds=self._clock() - started_s)
 

@@ -305,7 +305,7 @@ class Dispatcher:
             offsets[partition.source] = mark.watermark
             progress.append(self._progress_log.record(partition.source, mark))
         started_s = self._clock()
-        committed = self._outbox.commit(progress, offsets, self._consumer.group_metadata())
+        committed = self._outbox.commit(progress, offsets, self._consumer.group_metadata)
         if committed is None:
             self._metrics.aborted()
             return

@@ -76,9 +76,14 @@ class Outbox:
             self._attempt(self._send_new)
 
     def commit(
-        self, progress: Sequence[OutgoingRecord], offsets: Mapping[TopicPartition, int], group: object
+        self, progress: Sequence[OutgoingRecord], offsets: Mapping[TopicPartition, int], group: Callable[[], object]
     ) -> list[Output] | None:
         """Commit all outputs with the progress records and offsets that belong to them.
+
+        Args:
+            progress: Progress records.
+            offsets: The group's next offsets.
+            group: Gives the proof that this member owns the partitions; may raise UnavailableError.
 
         Returns:
             The outputs committed; None if the broker did not answer and all is kept for another try.
@@ -92,7 +97,7 @@ class Outbox:
             self._send_new()
             for record in progress:
                 self._transactions.send(record)
-            self._transactions.commit(offsets, group)
+            self._transactions.commit(offsets, group())
 
         if not self._attempt(finish):
             return None

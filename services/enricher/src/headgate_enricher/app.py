@@ -1,0 +1,225 @@
+"""Wires the enricher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.deadletters import DeadLetters
+from headgate_runtime.errors import ConfigurationError
+from headgate_runtime.kafka.admin import KafkaAdmin
+from headgate_runtime.kafka.compacted import read_compacted
+from headgate_runtime.kafka.consumer import KafkaConsumer
+from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
+from headgate_runtime.loop import Loop
+from headgate_runtime.metrics import Metrics
+from headgate_runtime.registry import ConfluentRegistry
+from headgate_runtime.service import Service
+from headgate_schemas import ContractError, Contracts, compile_rules, field_getter
+
+from headgate_enricher.agents import load_agent
+from headgate_enricher.bedrock import classify, create_model
+from headgate_enricher.deliberation import Deliberation
+from headgate_enricher.dispatcher import Dispatcher, Limits
+from headgate_enricher.enrichment import Enrichment, Stamp
+from headgate_enricher.intake import Intake
+from headgate_enricher.judge import Judge
+from headgate_enricher.metrics import EnricherMetrics
+from headgate_enricher.model_thread import ModelThread
+from headgate_enricher.outbox import Outbox
+from headgate_enricher.pricing import load_prices
+from headgate_enricher.progress_log import ProgressLog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headgate_runtime.kafka.admin import TopicInfo
+    from headgate_runtime.kafka.protocols import RecordConsumer, TransactionalProducer
+    from headgate_runtime.registry import SchemaRegistry
+    from headgate_schemas import TopicContract
+    from headgate_schemas.agent import Agent
+
+    from headgate_enricher.bedrock import AsyncBedrockConverse
+    from headgate_enricher.config import Settings
+    from headgate_enricher.progress_log import ReadCompacted
+
+SERVICE = "enricher"
+PROGRESS_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """What the enricher talks to; a test hands in others."""
+
+    consumer: RecordConsumer
+    transactions: TransactionalProducer
+    registry: SchemaRegistry
+    read_compacted: ReadCompacted
+    model: AsyncBedrockConverse
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Contracts of the topics the enricher uses."""
+
+    source: TopicContract
+    output: TopicContract
+    progress: TopicContract
+    dead_letters: TopicContract
+
+
+def build(settings: Settings) -> Service:
+    """Build the service on real clients.
+
+    Raises:
+        ConfigurationError: Contracts, topics, schemas, agent, price or credentials are missing or wrong.
+        UnavailableError: Broker or registry does not answer.
+    """
+    contracts = _contracts(settings)
+    topics = _topics(settings, contracts)
+    check_topics(topics, KafkaAdmin(settings.kafka).topics())
+    connections = max(settings.bedrock.max_connections, settings.max_in_flight)
+    # The producer comes first: taking over the transactional id settles what the last holder left open.
+    clients = Clients(
+        transactions=KafkaTransactionalProducer(
+            settings.kafka, transactional_id=f"{settings.group_id}-{settings.instance}"
+        ),
+        consumer=KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance),
+        registry=ConfluentRegistry(settings.registry),
+        read_compacted=partial(read_compacted, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
+        model=create_model(settings.bedrock.model_copy(update={"max_connections": connections})),
+    )
+    return assemble(settings, contracts, topics, clients)
+
+
+def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: Clients) -> Service:
+    """Wire the service over any clients; raises as ``build``."""
+    metrics = Metrics()
+    agent = load_agent(settings.agent, clients.model, model_id=settings.bedrock.model_id)
+    stamp = Stamp(
+        agent=agent.name,
+        agent_version=agent.version,
+        model_id=settings.bedrock.model_id,
+        price=load_prices(settings.prices_file).price(settings.bedrock.model_id),
+        pipeline_version=version("headgate-enricher"),
+    )
+    deliberation = Deliberation(agent, max_in_flight=settings.max_in_flight, classify=classify)
+    dispatcher = Dispatcher(
+        consumer=clients.consumer,
+        intake=Intake(Decoder(clients.registry, contracts.record(topics.source.record)), compile_rules(topics.source)),
+        judge=Judge(agent),
+        model=ModelThread(deliberation.ask, clients.model.aclose),
+        enrichment=_enrichment(contracts, topics, clients.registry, stamp),
+        dead_letters=DeadLetters(
+            _encoder(contracts, topics.dead_letters, clients.registry), topics.dead_letters.topic, SERVICE
+        ),
+        outbox=Outbox(clients.transactions),
+        progress_log=_progress_log(settings, contracts, topics, clients),
+        limits=_limits(settings),
+        metrics=EnricherMetrics(metrics),
+    )
+    loop = Loop(
+        clients.consumer,
+        dispatcher,
+        topics=[topics.source.topic],
+        drain_timeout_s=settings.drain_timeout_s,
+        metrics=metrics,
+    )
+    return Service(
+        name=SERVICE,
+        loop=loop,
+        metrics=metrics,
+        ready=lambda: None,
+        info=lambda: _info(agent, stamp),
+        close=lambda: None,
+    )
+
+
+def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
+    """Check that the topics are there.
+
+    Raises:
+        ConfigurationError: One is not, or the progress topic has too few partitions.
+    """
+    wanted = (topics.source, topics.output, topics.progress, topics.dead_letters)
+    missing = sorted({topic.topic for topic in wanted} - set(existing))
+    if missing:
+        raise ConfigurationError(f"No topic {', '.join(missing)}: run `headgate topics apply`.")
+    source, progress = existing[topics.source.topic].partitions, existing[topics.progress.topic].partitions
+    if progress < source:
+        raise ConfigurationError(
+            f"{topics.progress.topic} has {progress} partitions and {topics.source.topic} has {source}: "
+            f"add partitions to {topics.progress.topic}, one for each of the other's."
+        )
+
+
+def _contracts(settings: Settings) -> Contracts:
+    try:
+        return Contracts.load(settings.contracts_dir)
+    except ContractError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _topics(settings: Settings, contracts: Contracts) -> Topics:
+    try:
+        source = contracts.topic(settings.topic)
+        if source.dead_letters is None:
+            raise ConfigurationError(f"Topic {source.topic} names no dead_letters topic: add one to its contract.")
+        return Topics(
+            source,
+            contracts.topic(settings.output_topic),
+            contracts.topic(settings.progress_topic),
+            contracts.topic(source.dead_letters),
+        )
+    except ContractError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _encoder(contracts: Contracts, topic: TopicContract, registry: SchemaRegistry) -> Encoder:
+    return Encoder(registry, topic.subject, contracts.record(topic.record))
+
+
+def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry, stamp: Stamp) -> Enrichment:
+    event_id = topics.output.fields.event_id
+    return Enrichment(
+        topic=topics.output.topic,
+        read_as=contracts.record(topics.source.record),
+        write_as=contracts.record(topics.output.record),
+        encoder=_encoder(contracts, topics.output, registry),
+        same_frame=_encoder(contracts, topics.source, registry).prefix,
+        check=compile_rules(topics.output),
+        event_id=field_getter(event_id) if event_id else None,
+        stamp=stamp,
+    )
+
+
+def _progress_log(settings: Settings, contracts: Contracts, topics: Topics, clients: Clients) -> ProgressLog:
+    return ProgressLog(
+        topic=topics.progress.topic,
+        group=settings.group_id,
+        encoder=_encoder(contracts, topics.progress, clients.registry),
+        decoder=Decoder(clients.registry, contracts.record(topics.progress.record)),
+        read=clients.read_compacted,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        event_deadline_s=settings.event_deadline_s,
+        commit_interval_s=settings.commit_interval_ms / 1000,
+        triage_batch=settings.triage_batch,
+        max_at_model=settings.max_at_model,
+        max_backlog=settings.max_backlog,
+    )
+
+
+def _info(agent: Agent, stamp: Stamp) -> dict[str, object]:
+    return {
+        "agent": agent.name,
+        "agent_version": agent.version,
+        "model": stamp.model_id,
+        "price_usd_per_million_tokens": stamp.price.model_dump(),
+    }

@@ -1,0 +1,47 @@
+"""Settings of the enricher; the only reader of its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - pydantic resolves the annotation
+
+from headgate_runtime.config import ServiceSettings
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from headgate_enricher.bedrock import BedrockSettings
+
+
+class Settings(ServiceSettings):
+    """Settings of the enricher, as ``HEADGATE_ENRICHER_<NAME>``.
+
+    Attributes:
+        topic: Topic of the events to decide; its contract names the dead letter topic.
+        output_topic: Topic of the decided events.
+        progress_topic: Compacted topic of how far partitions are.
+        agent: Name of the agent, an entry point of the group ``headgate.agents``.
+        group_id: Consumer group; with ``instance`` it makes the transactional id.
+        bedrock: The model grey events are decided by, and how to reach it.
+        prices_file: Price list to use instead of the shipped one.
+        event_deadline_s: How long after triage the model may take before the fallback decides.
+        commit_interval_ms: Least time between two commits.
+        max_in_flight: Model calls at the same time.
+        max_at_model: Grey events at the model or waiting for a free call, at which no more events are triaged.
+        max_backlog: Events in memory at which consumption pauses.
+        triage_batch: Most events in one triage.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADGATE_ENRICHER_", env_nested_delimiter="__")
+
+    topic: str = "raw-events"
+    output_topic: str = "enriched-events"
+    progress_topic: str = "enricher-progress"
+    agent: str = "risk"
+    group_id: str = "enricher"
+    bedrock: BedrockSettings = BedrockSettings()
+    prices_file: Path | None = None
+    event_deadline_s: float = Field(default=5.0, gt=0)
+    commit_interval_ms: int = Field(default=100, ge=1)
+    max_in_flight: int = Field(default=256, ge=1)
+    max_at_model: int = Field(default=1024, ge=1)
+    max_backlog: int = Field(default=20_000, ge=1)
+    triage_batch: int = Field(default=500, ge=1)
