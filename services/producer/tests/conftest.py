@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_runtime.avro import Decoder
 from headgate_runtime.testing import MemoryBroker, MemoryRegistry
 from headgate_schemas import Contracts, RecordSchema, TopicContract
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Stored = Callable[[], list[dict[str, Any]]]
 

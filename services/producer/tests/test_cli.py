@@ -4,8 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_producer import cli
@@ -15,6 +14,9 @@ from headgate_producer.runs import Connection, execute
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.testing import MemoryBroker, MemoryProducer, MemoryRegistry
 from typer.testing import CliRunner, Result
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROWS = ("00002 19970112  1   12.00", "00001 19970101  1   11.77", "00002 19970112  5   77.00")
 NOW = "2027-01-15T08:00:00Z"

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_producer.app import assemble
@@ -12,10 +12,12 @@ from headgate_producer.config import IngestSettings, Settings
 from headgate_runtime.access import ControlAuth
 from headgate_runtime.control import control_app
 from headgate_runtime.errors import ConfigurationError
-from headgate_runtime.service import Service
 from headgate_runtime.testing import MemoryBroker, MemoryProducer, MemoryRegistry, eventually
 from headgate_runtime.tracing import parse_traceparent
 from starlette.testclient import TestClient
+
+if TYPE_CHECKING:
+    from headgate_runtime.service import Service
 
 TOKEN = "a-token-long-enough"
 AUTHORISED = {"Authorization": f"Bearer {TOKEN}"}
@@ -56,6 +58,12 @@ def running(
 @pytest.fixture
 def service(broker: MemoryBroker, registry: MemoryRegistry) -> Iterator[Running]:
     with running(broker, registry) as service:
+        yield service
+
+
+@pytest.fixture
+def bounded(broker: MemoryBroker, registry: MemoryRegistry) -> Iterator[Running]:
+    with running(broker, registry, max_events=3, max_body_bytes=4000) as service:
         yield service
 
 
@@ -132,11 +140,9 @@ def test_each_broken_event_is_named_and_none_of_the_request_is_stored(
     ],
 )
 def test_a_request_that_cannot_be_read_is_told_what_is_wrong(
-    broker: MemoryBroker, registry: MemoryRegistry, content: bytes, media_type: str, status: int, says: str
+    bounded: Running, content: bytes, media_type: str, status: int, says: str
 ) -> None:
-    with running(broker, registry, max_events=3, max_body_bytes=4000) as service:
-        headers = {**AUTHORISED, "Content-Type": media_type}
-        answer = service.client.post("/events", content=content, headers=headers)
+    answer = bounded.client.post("/events", content=content, headers={**AUTHORISED, "Content-Type": media_type})
 
     assert answer.status_code == status
     assert says in answer.json()["detail"]

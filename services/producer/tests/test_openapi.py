@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import schemathesis
-from fastapi import FastAPI
 from headgate_producer.app import assemble
 from headgate_producer.config import Settings
 from headgate_producer.openapi import event_schema
 from headgate_runtime.access import ControlAuth
 from headgate_runtime.control import control_app
 from headgate_runtime.testing import MemoryBroker, MemoryProducer, MemoryRegistry
-from headgate_schemas import RecordSchema, TopicContract
 from hypothesis import HealthCheck, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastapi import FastAPI
+    from headgate_schemas import RecordSchema, TopicContract
 
 TOKEN = "a-token-long-enough"
 AUTHORISED = {"Authorization": f"Bearer {TOKEN}"}

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_producer.preparation import Preparation
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.records import OutgoingRecord
-from headgate_runtime.testing import MemoryRegistry
 from headgate_runtime.tracing import parse_traceparent
 from headgate_schemas import RecordSchema, TopicContract, Violation
+
+if TYPE_CHECKING:
+    from headgate_runtime.testing import MemoryRegistry
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -15,6 +14,9 @@ from headgate_producer.rowmapper import RowMapper
 from headgate_schemas import Contracts, RecordSchema, TopicContract, compile_rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOW_MS = 1_800_000_000_000
 ROWS = ("00002 19970112  1   12.00", "00001 19970101  1   11.77", "00002 19970112  5   77.00")

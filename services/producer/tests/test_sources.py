@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_producer.generate import generate, load_generator
 from headgate_runtime.errors import ConfigurationError
 from headgate_schemas import TopicContract, compile_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SPAN = {"start_ms": 1_800_000_000_000, "end_ms": 1_800_000_600_000}
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -16,6 +15,9 @@ from headgate_runtime.testing import MemoryBroker, MemoryProducer, MemoryRegistr
 from headgate_schemas import RecordSchema, TopicContract, Violation
 from hypothesis import given
 from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Stored = Callable[[], list[dict[str, Any]]]
 

@@ -1,0 +1,146 @@
+"""How fast the producer is: its whole path (map, check, encode, send) beside a bare client that sends the same bytes.
+
+Run it from the project's root: ``python tests/bench/producer.py``. It starts an embedded stack of its own; the figures
+go to ``build/bench/producer.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Producer
+from headgate_local.figures import write_figures
+from headgate_local.stack import Stack
+from headgate_producer.config import Settings
+from headgate_producer.files import RowFile
+from headgate_producer.mapping import load_mapping
+from headgate_producer.preparation import Preparation
+from headgate_producer.replay import replay
+from headgate_producer.rowmapper import RowMapper
+from headgate_producer.runs import ReplayPlan, Run, execute
+from headgate_runtime.avro import Encoder
+from headgate_runtime.config import KafkaSettings, RegistrySettings
+from headgate_runtime.kafka.admin import KafkaAdmin
+from headgate_runtime.kafka.producer import PREFERENCES
+from headgate_runtime.records import OutgoingRecord
+from headgate_runtime.registry import ConfluentRegistry
+from headgate_schemas import Contracts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOW_MS = 1_800_000_000_000
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> int:
+    """Measure, print and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=70_000, help="events a round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; the median counts, the first is left out")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        purchases = _purchases(folder / "purchases.txt", arguments.events)
+        with Stack(folder / "stack") as stack:
+            settings = _settings(stack)
+            records = _prepared(settings, purchases)
+            run = Run((ReplayPlan(purchases, "cdnow"),), NOW_MS, None, None, folder / "rejects", folder / "labels")
+            # The two take turns, so that both meet the same broker and the same neighbours on this machine.
+            pairs = [(_full(run, settings), _bare(settings, records)) for _ in range(arguments.rounds + 1)][1:]
+    full = statistics.median(rate for rate, _ in pairs)
+    figures = {
+        "producer_events_per_s": round(full, 1),
+        "producer_bare_librdkafka_events_per_s": round(statistics.median(rate for _, rate in pairs), 1),
+        "producer_share_of_librdkafka": round(statistics.median(ours / bare for ours, bare in pairs), 4),
+    }
+    details = {"events": arguments.events, "rounds": pairs, "mapping": "cdnow"}
+    path = write_figures("bench", "producer", figures, details=details, root=ROOT)
+    sys.stdout.write(f"{json.dumps(figures, indent=2)}\n{path}\n")
+    return 0
+
+
+def _purchases(path: Path, rows: int) -> Path:
+    """A purchase log in the public one's layout, of any size."""
+    draw = random.Random(1)  # noqa: S311 - bench data
+    with path.open("w") as file:
+        file.write(" customer_id  date number_of_cds  dollar_value\n")
+        for row in range(rows):
+            day = f"1997{draw.randint(1, 12):02d}{draw.randint(1, 28):02d}"
+            file.write(f" {row // 3:05d} {day}  {draw.randint(1, 9)}  {draw.uniform(1, 99):6.2f}\n")
+    return path
+
+
+def _settings(stack: Stack) -> Settings:
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=stack.bootstrap_servers),
+        registry=RegistrySettings(url=stack.registry_url),
+    )
+    contracts = Contracts.load()
+    topic = contracts.topic(settings.topic)
+    KafkaAdmin(settings.kafka).create(topic.topic, partitions=topic.partitions, config={})
+    ConfluentRegistry(settings.registry).register(topic.subject, contracts.record(topic.record).text)
+    return settings
+
+
+def _prepared(settings: Settings, purchases: Path) -> list[OutgoingRecord]:
+    """The records of the full path, ready to send."""
+    contracts = Contracts.load()
+    topic = contracts.topic(settings.topic)
+    record = contracts.record(topic.record)
+    spec = load_mapping("cdnow", contracts.directory / "mappings")
+    file = RowFile(purchases, spec.source)
+    preparation = Preparation(topic, record, Encoder(ConfluentRegistry(settings.registry), topic.subject, record))
+    candidates = replay(file, RowMapper(spec, file, topic, record), spec.time, now_ms=NOW_MS)
+    prepared = [preparation.prepare(candidate.event or {}) for candidate in candidates]
+    records = [one for one in prepared if isinstance(one, OutgoingRecord)]
+    if len(records) != len(prepared):
+        raise RuntimeError("the bench's own events break the contract")
+    return records
+
+
+def _full(run: Run, settings: Settings) -> float:
+    summary = execute(run, settings)
+    if summary.acknowledged != summary.read:
+        raise RuntimeError(f"not every event was acknowledged: {summary}")
+    return summary.acknowledged / summary.seconds
+
+
+def _bare(settings: Settings, records: Sequence[OutgoingRecord]) -> float:
+    """The client alone, set as ours is, with the delivery callback without which nothing is known to have arrived."""
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers, **PREFERENCES})
+    delivered = 0
+
+    def on_delivery(error: Any, _: Any) -> None:
+        nonlocal delivered
+        delivered += error is None
+
+    began = time.monotonic()
+    for record in records:
+        while True:
+            try:
+                producer.produce(
+                    record.topic, record.value, record.key, on_delivery=on_delivery, headers=list(record.headers)
+                )
+            except BufferError:
+                producer.poll(0.005)
+            else:
+                break
+        producer.poll(0)
+    producer.flush(30.0)
+    seconds = time.monotonic() - began
+    if delivered != len(records):
+        raise RuntimeError(f"{len(records) - delivered} records were not acknowledged")
+    return delivered / seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
