@@ -109,9 +109,10 @@ class Platform:
         Raises:
             HeadgateError: Something did not start; everything that had is stopped again.
         """
+        began = time.monotonic()
         self.stack.start()
         try:
-            self._start()
+            self._start(began)
         except BaseException:
             self.stop()
             raise
@@ -151,10 +152,9 @@ class Platform:
     def _token_file(self) -> Path:
         return self.stack.data / "control-token"
 
-    def _start(self) -> None:
+    def _start(self, began: float) -> None:
         from headgate_local.catalog import create_tables  # noqa: PLC0415 - pyiceberg takes a second to import
 
-        began = time.monotonic()
         (self.folder / FILE_NAME).unlink(missing_ok=True)  # of a run that was killed: we hold the data folder now
         self.processes.update(self.stack.processes)
         if not self._token_file.exists():
