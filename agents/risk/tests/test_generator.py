@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from headgate_agent_risk.generator import LABELS, NORMAL, generate
+from headgate_agent_risk.generator import LABELS, NORMAL, generate, generate_visits
 from headgate_schemas import Contracts, compile_rules
 from headgate_schemas.agent import GreyCase
 from hypothesis import given, settings
@@ -93,3 +93,11 @@ def test_about_two_in_a_hundred_want_the_model(agent_with: Any) -> None:
 def test_impossible_wishes_are_refused_at_once(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         generate(**{"seed": 1, "events": 1, "start_ms": START_MS, "end_ms": START_MS + 1, **wrong})
+
+
+def test_visits_are_logins_and_page_views_of_the_given_users() -> None:
+    made = list(generate_visits(seed=3, events=2_000, start_ms=0, end_ms=60_000, users=["a", "b"]))
+    assert len(made) == 2_000
+    assert {event["event_type"] for event, _ in made} == {"login", "page_view"}
+    assert {event["payload"]["attributes"]["user_id"] for event, _ in made} == {"a", "b"}
+    assert len({label for _, label in made}) > 1

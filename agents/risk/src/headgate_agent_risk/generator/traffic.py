@@ -23,6 +23,7 @@ ABUSE_SHARE = 0.04
 
 _SOURCE = "web-shop"
 _AT_ONCE = 3
+_VISITS = frozenset({"login", "page_view"})
 
 
 def generate(
@@ -43,18 +44,41 @@ def generate(
     Raises:
         ValueError: The time span is empty, the number negative, or there are no users.
     """
+    _check(events, start_ms, end_ms)
+    draws = Draws(seed)
+    return _timed(_acts(draws, People(users)), draws, seed=seed, events=events, start_ms=start_ms, end_ms=end_ms)
+
+
+def generate_visits(
+    *, seed: int, events: int, start_ms: int, end_ms: int, users: Sequence[str] | None = None
+) -> Iterator[tuple[Event, str]]:
+    """Generate logins and page views alone, to be merged with a log of real payments; else as :func:`generate`."""
+    _check(events, start_ms, end_ms)
+    draws = Draws(seed)
+    visits = ((label, act) for label, act in _acts(draws, People(users)) if act.event_type in _VISITS)
+    return _timed(visits, draws, seed=seed, events=events, start_ms=start_ms, end_ms=end_ms)
+
+
+def _check(events: int, start_ms: int, end_ms: int) -> None:
     if events < 0:
         raise ValueError(f"events is {events}; it must be 0 or more")
     if end_ms <= start_ms:
         raise ValueError(f"end_ms ({end_ms}) must be later than start_ms ({start_ms})")
-    return _generate(seed, events, start_ms, end_ms - start_ms, People(users))
 
 
-def _generate(seed: int, events: int, start_ms: int, span_ms: int, people: People) -> Iterator[tuple[Event, str]]:
-    draws = Draws(seed)
+def _acts(draws: Draws, people: People) -> Iterator[tuple[str, Act]]:
+    """What people do, labelled, for ever."""
     abuse = _abuse(draws, people)
-    for index in range(events):
-        label, act = next(abuse) if draws.chance(ABUSE_SHARE) else (NORMAL, shop(draws, people))
+    while True:
+        yield next(abuse) if draws.chance(ABUSE_SHARE) else (NORMAL, shop(draws, people))
+
+
+def _timed(
+    acts: Iterator[tuple[str, Act]], draws: Draws, *, seed: int, events: int, start_ms: int, end_ms: int
+) -> Iterator[tuple[Event, str]]:
+    """The first ``events`` acts as events, spread over the span."""
+    span_ms = end_ms - start_ms
+    for index, (label, act) in zip(range(events), acts, strict=False):
         offset_ms = int((index + draws.between(0, 1)) * span_ms / events)
         yield (
             {
