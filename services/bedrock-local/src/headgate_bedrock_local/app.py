@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _EXIT_CONFIGURATION = 2
+_KEEPALIVE_S = 75  # longer than clients keep an idle connection, so that they never send into one being closed
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -68,6 +69,7 @@ def main() -> int:
             port=settings.port,
             log_level=settings.log_level,
             access_log=False,
+            timeout_keep_alive=_KEEPALIVE_S,
             timeout_graceful_shutdown=settings.drain_timeout_s,
         )
     )

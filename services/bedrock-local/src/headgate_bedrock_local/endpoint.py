@@ -182,5 +182,7 @@ def _whole(answer: dict[str, Any], dropped: bool) -> Response:  # noqa: FBT001 (
 def _streamed(answer: dict[str, Any], dropped: bool) -> Response:  # noqa: FBT001 (one signature with _whole)
     events = list(eventstream.frames(answer))
     if dropped:
-        return BrokenResponse(b"".join(events), media_type=eventstream.MEDIA_TYPE)
+        broken = BrokenResponse(b"".join(events), media_type=eventstream.MEDIA_TYPE)
+        del broken.headers["content-length"]  # a stream goes out in chunks, of which the last never comes
+        return broken
     return StreamingResponse(iter(events), media_type=eventstream.MEDIA_TYPE)

@@ -72,7 +72,7 @@ class _Builder:
             rest = {key: value for key, value in schema.items() if key not in ("$ref", "allOf", "anyOf", "oneOf")}
             schema = rest
             for part in parts:
-                schema = _merged(schema, part)
+                schema = _merged(schema, part if isinstance(part, dict) else {})
         return schema
 
     def _target(self, reference: str) -> dict[str, Any]:

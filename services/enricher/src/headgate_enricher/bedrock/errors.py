@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     CredentialRetrievalError,
@@ -15,6 +14,9 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
     TokenRetrievalError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotocoreConnectionError,
 )
 
 if TYPE_CHECKING:
@@ -44,9 +46,9 @@ _BY_TYPE: tuple[tuple[type[BaseException], Reason], ...] = (
     (ParamValidationError, "invalid_request"),
     (aiohttp.InvalidURL, "invalid_request"),
     (HTTPClientError, "unavailable"),
+    (BotocoreConnectionError, "unavailable"),
     (aiohttp.ClientError, "unavailable"),
     (OSError, "unavailable"),
-    (BotoCoreError, "unknown"),
 )
 
 

@@ -78,7 +78,7 @@ class RetryPolicy:
         while True:
             left_s = end_s - time.monotonic()
             if left_s <= 0:
-                raise DeadlineError("The deadline passed before the model was asked.")
+                raise failures[-1] if failures else DeadlineError("The deadline passed before the model was asked.")
             try:
                 return await attempt(left_s), len(failures)
             except Exception as error:

@@ -87,10 +87,12 @@ class ConverseTransport:
         limit_s = min(self._limits.timeout_s, left_s)
         timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=self._limits.connect_timeout_s)
         self._in_flight += 1
+        # encoded: the escapes in the path are part of the signature, and an ARN's must reach the endpoint as signed.
+        target = URL(url, encoded=True)
         try:
-            # encoded: the escapes in the path are part of the signature, and an ARN's must reach the endpoint as signed.
-            target = URL(url, encoded=True)
-            async with self._pool().post(target, data=wire["body"], headers=signed, timeout=timeout) as response:
+            async with self._pool().post(
+                target, data=wire["body"], headers=signed, timeout=timeout, allow_redirects=False
+            ) as response:
                 return self._read(response.status, response.headers, await response.read())
         finally:
             self._in_flight -= 1
