@@ -29,18 +29,20 @@ class Disturbance:
     act: Callable[[], None]
 
 
-def outage(bedrock_url: str, at_s: float, lasts_s: float) -> list[Disturbance]:
-    """Take the model away: every call fails as it does when Bedrock is unavailable."""
+def outage(bedrock_url: str, at_s: float, lasts_s: float) -> Disturbance:
+    """Take the model away for a while: every call fails as it does when Bedrock is unavailable."""
 
     def set_error_rate(rate: float) -> None:
         faults = httpx.get(f"{bedrock_url}/admin/faults", timeout=HTTP_TIMEOUT_S).raise_for_status().json()
         changed = faults | {"error_rate": rate}
         httpx.put(f"{bedrock_url}/admin/faults", json=changed, timeout=HTTP_TIMEOUT_S).raise_for_status()
 
-    return [
-        Disturbance(at_s, f"the model is away for {lasts_s:g} s", lambda: set_error_rate(1.0)),
-        Disturbance(at_s + lasts_s, "the model is back", lambda: set_error_rate(0.0)),
-    ]
+    def act() -> None:
+        set_error_rate(1.0)
+        time.sleep(lasts_s)
+        set_error_rate(0.0)
+
+    return Disturbance(at_s, f"the model was away for {lasts_s:g} s", act)
 
 
 def kills(processes: Sequence[ServiceProcess], times: int, within_s: float) -> list[Disturbance]:

@@ -106,7 +106,7 @@ class DemoRun:
     def _disturber(self) -> Disturber:
         load_s, planned = self._options.load_s, []
         if self._options.model_outage:
-            planned += outage(self._platform.stack.bedrock_url, load_s / 2 - OUTAGE_S / 2, OUTAGE_S)
+            planned.append(outage(self._platform.stack.bedrock_url, load_s / 2 - OUTAGE_S / 2, OUTAGE_S))
         if self._options.chaos:
             planned += kills([self._platform.processes[name] for name in KILLED], KILLS_EACH, load_s)
         return Disturber(planned, self._say)
@@ -115,7 +115,16 @@ class DemoRun:
         options, endpoints = self._options, self._platform.endpoints
         command = [
             *(str(Path(sysconfig.get_path("scripts")) / "headgate"), "produce", "replay", str(purchases_file())),
-            *("--mapping", "cdnow", "--generated", str(options.events // 2), "--limit", str(options.events)),
+            *(
+                "--mapping",
+                "cdnow",
+                "--generated",
+                str(options.events // 2),
+                "--generator",
+                "risk-visits",
+                "--limit",
+                str(options.events),
+            ),
             *("--seed", str(options.seed), "--rate", str(options.events / options.load_s)),
             *("--rejects", str(self._folder / "rejects.jsonl"), "--labels", str(self._folder / "labels.jsonl")),
             *("--strict", "--json"),
