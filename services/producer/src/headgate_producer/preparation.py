@@ -13,6 +13,7 @@ from headgate_schemas import Violation, compile_rules, field_getter
 from headgate_producer.conformity import compile_conformity
 from headgate_producer.shape import leaves, shape_of
 from headgate_producer.timeline import parse_iso
+from headgate_producer.writing import DeclinedError, compile_writer
 
 if TYPE_CHECKING:
     from headgate_schemas import RecordSchema, TopicContract
@@ -21,7 +22,13 @@ Normalise = Callable[[dict[str, Any]], dict[str, Any] | Violation]
 
 
 class ValueEncoder(Protocol):
-    """Encodes a value as its topic's consumers expect it."""
+    """Encodes a value as its topic's consumers expect it.
+
+    Attributes:
+        prefix: Frame before each datum.
+    """
+
+    prefix: bytes
 
     def encode(self, value: Mapping[str, Any]) -> bytes:
         """Encode; raises RejectedError, naming the field, where the value does not fit its schema."""
@@ -42,6 +49,8 @@ class Preparation:
         self._conformity = compile_conformity(record)
         self._rules = compile_rules(topic)
         self._encode = encoder.encode
+        self._prefix = encoder.prefix
+        self._write = compile_writer(record)
         self._normalise = compile_times(record)
         self._key = field_getter(topic.fields.key) if topic.fields.key else None
         self._event_id = field_getter(topic.fields.event_id) if topic.fields.event_id else None
@@ -66,14 +75,28 @@ class Preparation:
         Returns:
             The record, or the first rule that the event breaks: of the schema, then of the contract.
         """
-        violation = self._conformity(event) or self._rules(event)
+        value = self._written(event)
+        if isinstance(value, Violation):
+            return value
+        violation = self._rules(event)
+        if violation is not None:
+            return violation
+        return OutgoingRecord(self.topic, self._key_of(event), value, self._headers(event, trace_id))
+
+    def _written(self, event: dict[str, Any]) -> bytes | Violation:
+        """The event's bytes; what the fast writer declines is checked and encoded with care."""
+        if self._write is not None:
+            try:
+                return self._prefix + self._write(event)
+            except DeclinedError:
+                pass
+        violation = self._conformity(event)
         if violation is not None:
             return violation
         try:
-            value = self._encode(event)
+            return self._encode(event)
         except RejectedError as error:
             return Violation("", "schema_encoding", str(error))
-        return OutgoingRecord(self.topic, self._key_of(event), value, self._headers(event, trace_id))
 
     def _key_of(self, event: Mapping[str, Any]) -> bytes | None:
         key = self._key(event) if self._key is not None else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -112,15 +111,20 @@ class RowMapper:
             return self._compile_template(path, source.template)
         if source.column is None:
             return lambda _cells, _row, _time_ms: source.constant
-        get, convert = self._getter(source.column), _converter(leaf)
-        column, wanted = source.column, leaf.logical or leaf.kind
+        get, column, wanted = self._getter(source.column), source.column, leaf.logical or leaf.kind
+        convert = parse_iso if leaf.logical == "timestamp-millis" else _CONVERTERS[leaf.kind]
+        nullable, to_text = leaf.nullable, leaf.kind == "string"
 
         def make(cells: Any, _row: int, _time_ms: int) -> Any:
+            cell = get(cells)
             try:
-                return convert(get(cells))
+                if isinstance(cell, str):
+                    return None if nullable and not cell else convert(cell)
             except (ValueError, KeyError, OverflowError) as error:
                 text = f"column {column!r} is no {wanted}; correct the cell or map {path} from another column"
                 raise CellError(path, text) from error
+            # Out of JSON: a number makes a fine id; the rest is for the schema's check to judge.
+            return str(cell) if to_text and isinstance(cell, int) and not isinstance(cell, bool) else cell
 
         return make
 
@@ -203,18 +207,6 @@ def _compile_branch(
 
 def _is_mapped(node: Node, prefix: str, makes: Mapping[str, Make]) -> bool:
     return any(path.startswith(prefix) for path in makes) or not (node.optional or node.nullable)
-
-
-def _converter(leaf: Leaf) -> Callable[[Any], Any]:
-    """How a cell becomes a value of the field; what is no text (JSON) is left to the schema's check."""
-    convert = parse_iso if leaf.logical == "timestamp-millis" else _CONVERTERS[leaf.kind]
-    return partial(_convert, convert, nullable=leaf.nullable, to_text=leaf.kind == "string")
-
-
-def _convert(convert: Callable[[str], Any], cell: Any, *, nullable: bool, to_text: bool) -> Any:
-    if isinstance(cell, str):
-        return None if nullable and not cell else convert(cell)
-    return str(cell) if to_text and isinstance(cell, int) and not isinstance(cell, bool) else cell
 
 
 def _formatted(path: str, column: str, value: Any, form: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, contextmanager
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from headgate_producer.config import Settings
 
 _FLUSH_GRACE_S: Final = 5.0  # past the client's own delivery time-out, so that each event's outcome is known
+_COLLECT_EVERY: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,23 @@ def execute(
             clock=time.monotonic,
             sleep=time.sleep,
         )
-        return transmission.run(
-            merge(sources, run.limit),
-            flush_timeout_s=settings.delivery_timeout_s + _FLUSH_GRACE_S,
-            on_progress=on_progress,
-        )
+        with _rare_collections():
+            return transmission.run(
+                merge(sources, run.limit),
+                flush_timeout_s=settings.delivery_timeout_s + _FLUSH_GRACE_S,
+                on_progress=on_progress,
+            )
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for garbage in cycles seldom: a run makes none, and each search walks the file's rows held for sorting."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_COLLECT_EVERY)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def _open(plan: ReplayPlan | GeneratePlan, run: Run, contracts: Contracts, topic: TopicContract) -> Iterable[Candidate]:

@@ -21,6 +21,7 @@ class Leaf:
         nullable: Null is a value it takes.
         optional: It may be left out, for it has a default.
         doc: What the schema says of it.
+        null_first: Null is the first branch of its union.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Leaf:
     nullable: bool
     optional: bool
     doc: str
+    null_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +87,5 @@ def _node(field: Mapping[str, Any]) -> Node:
     if detail["type"] == "record":
         return Branch(_fields(detail), nullable, optional, doc)
     if isinstance(detail["type"], str) and detail["type"] in PRIMITIVES:
-        return Leaf(detail["type"], detail.get("logicalType"), nullable, optional, doc)
+        return Leaf(detail["type"], detail.get("logicalType"), nullable, optional, doc, null_first=kinds[0] == "null")
     return Opaque(declared, nullable, optional, doc)
