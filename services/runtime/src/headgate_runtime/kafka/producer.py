@@ -25,6 +25,8 @@ PREFERENCES: Final = {
     "acks": "all",
     "partitioner": PARTITIONER,
     "linger.ms": 5,
+    # How long a topic may be unknown before its records fail; a new topic is known to all brokers well before.
+    "topic.metadata.propagation.max.ms": 5_000,
     # The topic's own limit decides how large a record may be; the client must not refuse before it.
     "message.max.bytes": 16_777_216,
 }
