@@ -45,13 +45,14 @@ class Decoder:
         """
         schema_id = self._schema_id(value)
         writer, reader = self._schemas.get(schema_id) or self._resolve(schema_id)
-        stream = BytesIO(cast("bytes", value))
+        framed = cast("bytes", value)
+        stream = BytesIO(framed)
         stream.seek(_FRAME.size)
         try:
             decoded = schemaless_reader(stream, writer, reader)
         except Exception as error:  # whatever foreign bytes make the C code raise
             raise UndecodableError("undecodable", self._complaint(schema_id, error), schema_id) from error
-        if left := len(stream.getbuffer()) - stream.tell():
+        if left := len(framed) - stream.tell():
             raise UndecodableError("trailing_bytes", f"{left} bytes follow the {self._reader.name}", schema_id)
         return cast("dict[str, Any]", decoded)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,6 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
     ResourceType,
 )
 
+from headgate_runtime.errors import RejectedError
 from headgate_runtime.kafka.client import ClientContext
 from headgate_runtime.records import TopicPartition
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _TIMEOUT_S: Final = 15.0
+_RECHECK_S: Final = 0.05
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as the client has it
 
 
@@ -89,7 +92,7 @@ class KafkaAdmin:
         return {name: str(topic.topic_id) for name, topic in self._described(topics).items()}
 
     def create(self, topic: str, *, partitions: int, config: Mapping[str, str], replication_factor: int = -1) -> None:
-        """Create a topic; ``replication_factor`` -1 takes the brokers' default.
+        """Create a topic and return once the brokers know it; ``replication_factor`` -1 takes their default.
 
         Raises:
             RejectedError: It exists, or the brokers refuse its settings.
@@ -97,6 +100,7 @@ class KafkaAdmin:
         new = NewTopic(topic, partitions, replication_factor, config=dict(config))
         futures = self._client.create_topics([new], operation_timeout=_TIMEOUT_S, request_timeout=_TIMEOUT_S)
         self._result(f"create topic {topic}", futures[topic])
+        self._wait_known(topic)
 
     def add_partitions(self, topic: str, total: int) -> None:
         """Let a topic have ``total`` partitions; keys written from then on may go elsewhere than before."""
@@ -137,6 +141,19 @@ class KafkaAdmin:
             return {}
         futures = self._client.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
         return {name: self._result(f"describe topic {name}", future) for name, future in futures.items()}
+
+    def _wait_known(self, topic: str) -> None:
+        """Wait until a broker lists the topic: the controller says yes before the brokers have heard of it."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                self._described([topic])
+            except RejectedError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_RECHECK_S)
+            else:
+                return
 
     def _configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:
         if not names:

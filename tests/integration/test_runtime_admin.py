@@ -1,0 +1,112 @@
+"""Topics, compatibility and schemas on real parts, through the runtime's adapters."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.config import KafkaSettings, RegistrySettings
+from headgate_runtime.errors import ConfigurationError, RejectedError, UndecodableError
+from headgate_runtime.kafka.admin import KafkaAdmin
+from headgate_runtime.registry import ConfluentRegistry
+from headgate_runtime.testing import eventually
+from headgate_schemas.records import parse_record
+
+if TYPE_CHECKING:
+    from headgate_local.fixtures import Brokers
+
+TopicName = Callable[[str], str]
+FIELD = {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}}
+RECORD = parse_record("sample", 1, {"type": "record", "name": "sample", "namespace": "t", "fields": [FIELD]})
+
+
+@pytest.fixture
+def admin(stack: Brokers) -> KafkaAdmin:
+    return KafkaAdmin(KafkaSettings(bootstrap_servers=stack.bootstrap_servers))
+
+
+@pytest.fixture
+def registry(stack: Brokers) -> ConfluentRegistry:
+    return ConfluentRegistry(RegistrySettings(url=stack.registry_url))
+
+
+def test_a_topic_is_created_seen_altered_and_grown(admin: KafkaAdmin, topic_name: TopicName) -> None:
+    topic = topic_name("admin")
+    admin.create(topic, partitions=2, config={"retention.ms": "60000"})
+    info = admin.topics()[topic]
+    assert (info.partitions, info.replication_factor, info.config) == (2, 1, {"retention.ms": "60000"})
+    admin.alter_config(topic, {"max.message.bytes": "2000000"})
+    admin.add_partitions(topic, 3)
+    info = admin.topics()[topic]
+    assert (info.partitions, info.config) == (3, {"retention.ms": "60000", "max.message.bytes": "2000000"})
+
+
+def test_a_topic_made_again_has_another_id(admin: KafkaAdmin, topic_name: TopicName) -> None:
+    topic = topic_name("admin")
+    admin.create(topic, partitions=1, config={})
+    first = admin.topic_ids([topic])[topic]
+    assert admin.topic_ids([topic])[topic] == first
+    admin.delete(topic)
+    eventually(lambda: topic not in admin.topics())
+    admin.create(topic, partitions=1, config={})
+    assert admin.topic_ids([topic])[topic] != first
+
+
+def test_a_topic_that_does_not_exist_has_no_id(admin: KafkaAdmin, topic_name: TopicName) -> None:
+    with pytest.raises(RejectedError):
+        admin.topic_ids([topic_name("missing")])
+
+
+def test_what_the_broker_refuses_is_rejected(admin: KafkaAdmin, topic_name: TopicName) -> None:
+    topic = topic_name("admin")
+    admin.create(topic, partitions=1, config={})
+    for attempt in (
+        lambda: admin.create(topic, partitions=1, config={}),
+        lambda: admin.create(topic_name("admin"), partitions=1, config={"retention.ms": "soon"}),
+        lambda: admin.create(topic_name("bad name"), partitions=1, config={}),
+        lambda: admin.add_partitions(topic, 1),
+        lambda: admin.alter_config(topic, {"no.such.setting": "1"}),
+    ):
+        with pytest.raises(RejectedError):
+            attempt()
+
+
+def test_the_cluster_has_an_id_that_stays(admin: KafkaAdmin) -> None:
+    assert admin.cluster_id() == admin.cluster_id() != ""
+
+
+def test_a_value_goes_round_by_the_registered_schema(registry: ConfluentRegistry, topic_name: TopicName) -> None:
+    subject = f"{topic_name('codec')}-value"
+    with pytest.raises(ConfigurationError, match="headgate schemas register"):
+        Encoder(registry, subject, RECORD)
+    schema_id = registry.register(subject, RECORD.text)
+    assert registry.register(subject, RECORD.text) == schema_id
+    assert registry.versions(subject) == [1]
+    assert subject in registry.subjects()
+    framed = Encoder(registry, subject, RECORD).encode({"at": 1_700_000_000_123})
+    assert int.from_bytes(framed[1:5], "big") == schema_id
+    assert Decoder(registry, RECORD).decode(framed) == {"at": 1_700_000_000_123}
+
+
+def test_an_id_the_registry_never_gave_is_a_dead_letter(registry: ConfluentRegistry) -> None:
+    with pytest.raises(UndecodableError) as caught:
+        Decoder(registry, RECORD).decode(b"\x00\x7f\xff\xff\xff\x00")
+    assert caught.value.cause == "unknown_schema_id"
+
+
+def test_compatibility_is_per_subject_and_enforced(registry: ConfluentRegistry, topic_name: TopicName) -> None:
+    subject = f"{topic_name('codec')}-value"
+    assert registry.compatibility(subject) is None
+    registry.register(subject, RECORD.text)
+    registry.set_compatibility(subject, "FULL_TRANSITIVE")
+    assert registry.compatibility(subject) == "FULL_TRANSITIVE"
+    added = {"name": f"f{uuid.uuid4().hex}", "type": "string"}
+    breaking = parse_record(
+        "sample", 2, {"type": "record", "name": "sample", "namespace": "t", "fields": [FIELD, added]}
+    )
+    with pytest.raises(RejectedError):
+        registry.register(subject, breaking.text)
+    assert registry.versions(subject) == [1]
