@@ -66,7 +66,7 @@ def test_refused_rows_are_counted_and_listed_and_fail_only_a_strict_run(
     lenient = invoke("replay", path, "--mapping", "cdnow", "--rejects", tmp_path / "bad.jsonl")
     strict = invoke("replay", path, "--mapping", "cdnow", "--rejects", tmp_path / "bad.jsonl", "--strict")
 
-    assert (lenient.exit_code, strict.exit_code) == (0, 3)
+    assert (lenient.exit_code, strict.exit_code) == (0, 1)
     assert "3 of 4 events acknowledged" in lenient.output
     assert "1 refused by amount_not_negative" in lenient.output
     (reject,) = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
@@ -128,23 +128,23 @@ def test_wrong_use_exits_with_2_and_says_what_is_wrong(
     assert says in " ".join(result.output.split())
 
 
-def test_a_registry_that_is_away_exits_with_1(invoke: Invoke, registry: MemoryRegistry) -> None:
+def test_a_registry_that_is_away_exits_with_3(invoke: Invoke, registry: MemoryRegistry) -> None:
     registry.available = False
 
     result = invoke("generate", "--events", 5)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "the schema registry does not answer" in result.output
 
 
-def test_a_broker_that_is_away_exits_with_1_and_leaves_every_event_in_the_rejects(
+def test_a_broker_that_is_away_exits_with_3_and_leaves_every_event_in_the_rejects(
     invoke: Invoke, broker: MemoryBroker, tmp_path: Path
 ) -> None:
     broker.available = False
 
     result = invoke("generate", "--events", 5)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "5 not delivered" in result.output
     assert len((tmp_path / "build/producer/rejects.jsonl").read_text().splitlines()) == 5
 

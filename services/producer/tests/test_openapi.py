@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
@@ -46,7 +46,7 @@ def test_no_request_makes_the_service_fail_or_answer_off_its_contract(
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
-    def fuzz(case: Case) -> None:
+    def fuzz(case: Case[Any]) -> None:
         # What JSON Schema cannot say (rules under a condition) may refuse data that its schema takes.
         case.call_and_validate(headers=AUTHORISED, excluded_checks=[positive_data_acceptance])
 

@@ -1,7 +1,7 @@
 """``headgate produce``: replays files and generates labelled traffic.
 
-Exit codes: 0 done (refusals are counted, and listed in the rejects file); 1 events not delivered, or broker or registry
-away; 2 wrong use, file, mapping or configuration; 3 refusals, under ``--strict``; 130 interrupted.
+Exit codes: 0 done (refusals are counted, and listed in the rejects file); 1 an event was not delivered, or under
+``--strict`` refused; 2 wrong use, file, mapping or configuration; 3 broker or registry does not answer; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import orjson
 import typer
-from headgate_runtime.errors import ConfigurationError, HeadgateError
+from headgate_runtime.errors import ConfigurationError, HeadgateError, UnavailableError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -24,7 +24,7 @@ from headgate_producer.transmission import Summary
 
 _FAILED: Final = 1
 _WRONG: Final = 2
-_REFUSED: Final = 3
+_AWAY: Final = 3
 _INTERRUPTED: Final = 130
 _REJECTS: Final = Path("build/producer/rejects.jsonl")
 _LABELS: Final = Path("build/producer/labels.jsonl")
@@ -39,7 +39,7 @@ Limit = Annotated[int | None, typer.Option(min=0, help="Events taken in all.")]
 Rejects = Annotated[Path, typer.Option(help="File of what was refused or not delivered, JSON lines.")]
 Labels = Annotated[Path, typer.Option(help="File of what the events truly are, JSON lines; never in the events.")]
 Now = Annotated[str | None, typer.Option(help="ISO 8601 time taken for now; the same one gives the same events.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 where any event was refused.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 where any event was refused.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and no progress.")]
 Generator = Annotated[str, typer.Option(help="Generator plug-in, by its entry point's name.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same generated events.")]
@@ -122,12 +122,12 @@ def _run(run: Run, *, strict: bool, as_json: bool) -> None:
     except (ValueError, ConfigurationError) as error:
         raise _failure(console, error, _WRONG) from error
     except HeadgateError as error:
-        raise _failure(console, error, _FAILED) from error
+        raise _failure(console, error, _AWAY if isinstance(error, UnavailableError) else _FAILED) from error
     _report(console, run, summary, as_json=as_json)
-    if summary.undelivered or summary.stopped:
+    if summary.stopped:
+        raise typer.Exit(_AWAY)
+    if summary.undelivered or (strict and summary.refused):
         raise typer.Exit(_FAILED)
-    if strict and summary.refused:
-        raise typer.Exit(_REFUSED)
 
 
 def _progress(console: Console, *, shown: bool) -> Progress:
