@@ -1,0 +1,210 @@
+"""Asking the model: a deadline, a bound on calls, and a reason for every failure."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from headgate_enricher.deliberation import Deliberation
+from headgate_enricher.judge import Judge
+from headgate_enricher.lanes import Lanes
+from headgate_enricher.model_thread import ModelThread
+from headgate_enricher.progress import PartitionProgress
+from headgate_enricher.work import AgentFaultError, Answer, Partition, Work
+from headgate_runtime.records import Record, TopicPartition
+from headgate_runtime.testing import eventually
+from headgate_schemas.agent import Decision, Event, GreyCase, ModelAnswerError, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+MODEL = Decision("allow", "fine", 0.2, "low", 0.9, "model", "a" * 64, Usage(1, 10, 5))
+FLOOR = Decision("allow", "floor", 0.0, "low", 0.5, "rules")
+CASE = GreyCase({"n": 1}, {}, FLOOR)
+
+
+class ScriptedAgent:
+    name = "scripted"
+    version = "1"
+
+    def __init__(self, deliberate: Callable[[GreyCase], Awaitable[Decision]]) -> None:
+        self._deliberate = deliberate
+
+    def triage(self, events: Sequence[Event]) -> Sequence[Decision | GreyCase]:
+        if any(event.get("broken") for event in events):
+            raise ValueError("broken")
+        return [None if event.get("nothing") else FLOOR for event in events]  # type: ignore[misc]  # a faulty agent
+
+    async def deliberate(self, case: GreyCase) -> Decision:
+        return await self._deliberate(case)
+
+    def fall_back(self, case: GreyCase, reason: str) -> Decision:
+        if reason == "worst":
+            raise RuntimeError(case)
+        return Decision("allow", reason, 0.0, "low", 0.5, "fallback", fallback_reason=reason)
+
+
+def ask(deliberate: Callable[[GreyCase], Awaitable[Decision]], seconds: float = 5.0) -> Answer:
+    deliberation = Deliberation(ScriptedAgent(deliberate), max_in_flight=2, classify=lambda _: "classified")
+    return asyncio.run(deliberation.ask(CASE, time.monotonic() + seconds))
+
+
+async def forever(_: GreyCase) -> Decision:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+def test_a_decision_of_the_model_is_the_answer() -> None:
+    async def decide(_: GreyCase) -> Decision:
+        return MODEL
+
+    answer = ask(decide)
+    assert (answer.decision, answer.reason, answer.asked) == (MODEL, None, True)
+
+
+def test_past_the_deadline_there_is_no_decision() -> None:
+    answer = ask(forever, 0.05)
+    assert (answer.decision, answer.reason, answer.asked) == (None, "deadline", True)
+    assert answer.seconds >= 0.05
+
+
+def test_waiting_for_a_free_call_counts_towards_the_deadline() -> None:
+    async def run() -> list[Answer]:
+        deliberation = Deliberation(ScriptedAgent(forever), max_in_flight=1, classify=lambda _: "classified")
+        until = time.monotonic() + 0.05
+        return await asyncio.gather(deliberation.ask(CASE, until), deliberation.ask(CASE, until))
+
+    answers = asyncio.run(run())
+    assert [(answer.reason, answer.asked) for answer in answers] == [("deadline", True), ("deadline", False)]
+
+
+def test_no_more_calls_than_allowed_run_at_once() -> None:
+    running: list[int] = [0, 0]
+
+    async def count(_: GreyCase) -> Decision:
+        running[0] += 1
+        running[1] = max(running)
+        await asyncio.sleep(0.01)
+        running[0] -= 1
+        return MODEL
+
+    async def run() -> list[Answer]:
+        deliberation = Deliberation(ScriptedAgent(count), max_in_flight=3, classify=lambda _: "classified")
+        until = time.monotonic() + 5
+        return await asyncio.gather(*(deliberation.ask(CASE, until) for _ in range(20)))
+
+    assert all(answer.decision == MODEL for answer in asyncio.run(run()))
+    assert running[1] == 3
+
+
+def test_what_a_model_raises_becomes_a_reason() -> None:
+    async def refuse(_: GreyCase) -> Decision:
+        raise ConnectionError("refused")
+
+    assert ask(refuse).reason == "classified"
+
+
+def test_a_timeout_inside_the_model_is_not_the_deadline() -> None:
+    async def time_out(_: GreyCase) -> Decision:
+        raise TimeoutError
+
+    assert ask(time_out).reason == "classified"
+
+
+def test_a_useless_answer_that_was_paid_for_keeps_its_price() -> None:
+    async def answer_nonsense(_: GreyCase) -> Decision:
+        raise ModelAnswerError("invalid_answer", Usage(2, 300, 40), "b" * 64)
+
+    answer = ask(answer_nonsense)
+    decision = Judge(ScriptedAgent(answer_nonsense)).conclude(CASE, answer)
+    assert (decision.tier, decision.fallback_reason) == ("fallback", "invalid_answer")
+    assert (decision.usage, decision.prompt_hash) == (Usage(2, 300, 40), "b" * 64)
+
+
+def test_a_fallback_that_fails_is_the_agents_fault() -> None:
+    with pytest.raises(AgentFaultError, match="RuntimeError"):
+        Judge(ScriptedAgent(forever)).fall_back(CASE, "worst")
+
+
+def work(number: int, **event: object) -> Work:
+    source = TopicPartition("in", 0)
+    partition = Partition(source, PartitionProgress(), Lanes())
+    return Work(partition, Record("in", 0, number, 0, b"k", b"v"), event, time.monotonic() + 5)
+
+
+def test_triage_that_raises_costs_only_the_event_at_fault() -> None:
+    works = [work(0), work(1, broken=True), work(2)]
+    Judge(ScriptedAgent(forever)).triage(works)
+    assert works[0].triaged == works[2].triaged == FLOOR
+    assert isinstance(works[1].triaged, AgentFaultError)
+
+
+def test_triage_that_returns_no_decision_is_the_agents_fault() -> None:
+    works = [work(0, nothing=True), work(1)]
+    Judge(ScriptedAgent(forever)).triage(works)
+    assert isinstance(works[0].triaged, AgentFaultError)
+    assert works[1].triaged == FLOOR
+
+
+async def nothing_to_close() -> None:
+    return
+
+
+def test_answers_come_back_from_the_model_thread() -> None:
+    async def answer(_: GreyCase, __: float) -> Answer:
+        return Answer(MODEL, None, asked=True, seconds=0.1)
+
+    thread = ModelThread(answer, nothing_to_close)
+    grey = work(0)
+    thread.submit(grey, CASE)
+    [(done, found)] = eventually(thread.collect)
+    assert done is grey
+    assert found.decision == MODEL
+    thread.close()
+
+
+def test_cancelled_work_gives_no_answer_and_close_ends_what_is_left() -> None:
+    started: list[GreyCase] = []
+    ended: list[str] = []
+
+    async def wait(case: GreyCase, _: float) -> Answer:
+        started.append(case)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+        raise AssertionError("unreachable")
+
+    async def close_model() -> None:
+        ended.append("closed")
+
+    thread = ModelThread(wait, close_model)
+    first, second = work(0), work(1)
+    thread.submit(first, CASE)
+    thread.submit(second, CASE)
+    eventually(lambda: len(started) == 2)
+    thread.cancel([first])
+    eventually(lambda: ended == ["cancelled"])
+    assert thread.collect() == []
+    thread.close()
+    assert ended == ["cancelled", "cancelled", "closed"]
+
+
+def test_a_failed_model_thread_is_not_survived() -> None:
+    async def fail(_: GreyCase, __: float) -> Answer:
+        raise ValueError("a defect")
+
+    thread = ModelThread(fail, nothing_to_close)
+    thread.submit(work(0), CASE)
+
+    def fault() -> str:
+        try:
+            thread.collect()
+        except RuntimeError as error:
+            return str(error.__cause__)
+        return ""
+
+    assert eventually(fault) == "a defect"
+    thread.close()

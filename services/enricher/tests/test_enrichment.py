@@ -1,0 +1,156 @@
+"""Output records: the copied bytes are those of the full encoder, and nothing that breaks the contract gets out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from headgate_enricher.enrichment import Enrichment, Stamp
+from headgate_enricher.pricing import Price
+from headgate_enricher.work import AgentFaultError
+from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.errors import ConfigurationError
+from headgate_runtime.records import Record
+from headgate_runtime.testing import MemoryRegistry
+from headgate_schemas import Contracts, RecordSchema, compile_rules, field_getter
+from headgate_schemas.agent import Decision, Usage
+from headgate_schemas.records import parse_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTRACTS = Contracts.load()
+INPUT, OUTPUT = CONTRACTS.topic("raw-events"), CONTRACTS.topic("enriched-events")
+READ_AS, WRITE_AS = CONTRACTS.record(INPUT.record), CONTRACTS.record(OUTPUT.record)
+STAMP = Stamp("risk", "abc", "amazon.nova-micro-v1:0", Price(input=0.035, output=0.14), "1.2.3")
+RULES = Decision("allow", "nothing speaks against it", 0.1, "low", 0.9, "rules")
+MODEL = Decision("flag_high_risk", "it looks odd", 0.8, "high", 0.7, "model", "f" * 64, Usage(2, 1000, 100))
+FALLBACK = dataclasses.replace(RULES, tier="fallback", fallback_reason="throttled")
+TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def examples() -> Iterator[dict[str, Any]]:
+    for path in sorted((CONTRACTS.directory / "examples" / READ_AS.name).glob("*.json")):
+        yield json.loads(path.read_text("utf-8"))
+
+
+def registry() -> MemoryRegistry:
+    registry = MemoryRegistry()
+    for topic, record in ((INPUT, READ_AS), (OUTPUT, WRITE_AS)):
+        registry.register(topic.subject, record.text)
+    return registry
+
+
+def enrichment(registry: MemoryRegistry, *, same_frame: bytes, write_as: RecordSchema = WRITE_AS) -> Enrichment:
+    return Enrichment(
+        topic=OUTPUT.topic,
+        read_as=READ_AS,
+        write_as=write_as,
+        encoder=Encoder(registry, OUTPUT.subject, WRITE_AS),
+        same_frame=same_frame,
+        check=compile_rules(OUTPUT),
+        event_id=field_getter("event_id"),
+        stamp=STAMP,
+    )
+
+
+def record_of(encoder: Encoder, event: dict[str, Any]) -> Record:
+    return Record("raw-events", 3, 41, 1_760_000_000_000, b"key", encoder.encode(event), (("traceparent", TRACE),))
+
+
+@pytest.mark.parametrize("decision", [RULES, MODEL, FALLBACK])
+@pytest.mark.parametrize("event", list(examples()))
+def test_copied_bytes_are_those_of_the_full_encoder(event: dict[str, Any], decision: Decision) -> None:
+    known = registry()
+    source = Encoder(known, INPUT.subject, READ_AS)
+    record = record_of(source, event)
+    decoded = Decoder(known, READ_AS).decode(record.value)
+    copied = enrichment(known, same_frame=source.prefix).build(record, decoded, decision, asked=True, now_ms=7)
+    encoded = enrichment(known, same_frame=b"other").build(record, decoded, decision, asked=True, now_ms=7)
+    assert copied == encoded
+    written = Decoder(known, WRITE_AS).decode(copied.value)
+    assert {name: written[name] for name in decoded} == decoded
+
+
+def test_an_output_of_another_shape_is_encoded_in_full() -> None:
+    known = registry()
+    source = Encoder(known, INPUT.subject, READ_AS)
+    *base, agent, processing = WRITE_AS.schema["fields"]
+    shuffled = parse_record(WRITE_AS.name, 2, {**WRITE_AS.schema, "fields": [agent, *base, processing]})
+    record = record_of(source, next(examples()))
+    event = Decoder(known, READ_AS).decode(record.value)
+    built = enrichment(known, same_frame=source.prefix, write_as=shuffled).build(
+        record, event, RULES, asked=False, now_ms=7
+    )
+    assert Decoder(known, WRITE_AS).decode(built.value)["agent_metadata"]["tier"] == "rules"
+
+
+def test_the_record_says_who_decided_from_what_and_for_how_much() -> None:
+    known = registry()
+    source = Encoder(known, INPUT.subject, READ_AS)
+    record = record_of(source, next(examples()))
+    event = Decoder(known, READ_AS).decode(record.value)
+    built = enrichment(known, same_frame=source.prefix).build(record, event, MODEL, asked=True, now_ms=7)
+    written = Decoder(known, WRITE_AS).decode(built.value)
+    assert written["agent_metadata"] == {
+        "decision": "flag_high_risk",
+        "decision_reason": "it looks odd",
+        "risk_score": 0.8,
+        "priority": "high",
+        "confidence": 0.7,
+        "agent": "risk",
+        "agent_version": "abc",
+        "revision": 0,
+        "tier": "model",
+        "model_id": "amazon.nova-micro-v1:0",
+        "prompt_hash": "f" * 64,
+        "model_calls": 2,
+        "input_tokens": 1000,
+        "output_tokens": 100,
+        "cost_microdollars": 49,
+        "fallback_reason": None,
+    }
+    assert written["processing_metadata"] == {
+        "ingestion_time": 1_760_000_000_000,
+        "processing_time": 7,
+        "pipeline_version": "1.2.3",
+        "source_topic": "raw-events",
+        "source_partition": 3,
+        "source_offset": 41,
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
+    assert built.key == b"key"
+    assert dict(built.headers) == {"traceparent": TRACE, "event-id": event["event_id"].encode()}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"risk_score": 1.5}, "risk_score_in_range"),
+        ({"risk_score": float("nan")}, "risk_score_in_range"),
+        ({"priority": "urgent"}, "priority_known"),
+        ({"decision": None}, None),
+        ({"confidence": "high"}, None),
+        ({"usage": None}, None),
+    ],
+)
+@pytest.mark.parametrize("same", [True, False])
+def test_a_decision_that_breaks_the_contract_is_the_agents_fault(
+    wrong: dict[str, Any], rule: str | None, *, same: bool
+) -> None:
+    known = registry()
+    source = Encoder(known, INPUT.subject, READ_AS)
+    record = record_of(source, next(examples()))
+    event = Decoder(known, READ_AS).decode(record.value)
+    build = enrichment(known, same_frame=source.prefix if same else b"other").build
+    with pytest.raises(AgentFaultError, match="mend the agent") as fault:
+        build(record, event, dataclasses.replace(RULES, **wrong), asked=False, now_ms=7)
+    assert fault.value.rule == rule
+
+
+def test_an_output_without_a_place_for_the_decision_stops_the_start() -> None:
+    known = registry()
+    with pytest.raises(ConfigurationError, match="agent_metadata"):
+        enrichment(known, same_frame=b"", write_as=READ_AS)
