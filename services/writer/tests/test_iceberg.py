@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from headgate_writer.commit import Batch, Committer, Outcome
 from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
 from headgate_writer.iceberg import CREATION_PROPERTIES, IcebergTable, open_catalog, open_table
 from headgate_writer.positions import PROPERTY, Incarnation, Positions
+from headgate_writer.rest import TIMEOUT_PROPERTY
 from headgate_writer.schema import stored_schema
 from pyiceberg.exceptions import CommitFailedException
 
@@ -219,3 +221,11 @@ def test_a_type_that_cannot_change_is_refused_and_the_table_stays(catalog: Catal
 def test_properties_that_name_no_catalog_are_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError):
         open_catalog({"name": "x", "type": "no-such-type"})
+
+
+def test_a_rest_catalog_that_hangs_is_unavailable_after_its_time_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        properties = {"type": "rest", "uri": f"http://127.0.0.1:{port}", TIMEOUT_PROPERTY: "0.2"}
+        with pytest.raises(UnavailableError, match="timed out"):
+            open_catalog(properties)

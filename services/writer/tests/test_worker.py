@@ -223,6 +223,8 @@ def test_a_catalog_that_is_away_at_the_start_delays_and_loses_nothing(
     replica.step()
     assert replica.worker.congested()
     assert replica.sink.info()["failure"] == "catalog away"
+    replica.now[0] += 40
+    assert "nothing committed for 40 s: catalog away" in str(why_stalled({"": replica.sink}, 30))
     replica.step(10, seconds=20)
     assert sorted(catalog.rows) == [
         position for position in everything(broker) if position not in {(0, 0), (0, 1), (0, 2)}
@@ -248,6 +250,9 @@ def test_an_outage_of_the_registry_holds_the_records(broker: MemoryBroker, catal
     replica.values.away = True
     replica.step(3)
     assert replica.worker.congested()
+    assert replica.worker.busy()
+    replica.now[0] += 40
+    assert "nothing committed for 40 s: registry away" in str(why_stalled({"": replica.sink}, 30))
     replica.values.away = False
     replica.step(10, seconds=5)
     assert sorted(catalog.rows) == everything(broker)

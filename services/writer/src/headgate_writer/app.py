@@ -93,10 +93,8 @@ def incarnations(admin: KafkaAdmin, topics: list[str]) -> dict[str, Incarnation]
 def why_stalled(sinks: Mapping[str, Sink], limit_s: float) -> str | None:
     """Say which table has not taken a record for too long, and why; None where none."""
     for sink in sinks.values():
-        if sink.oldest_age_s > limit_s:
-            return (
-                f"{sink.parts.table}: nothing committed for {sink.oldest_age_s:.0f} s: {sink.parts.committer.failure}"
-            )
+        if sink.stalled_s > limit_s:
+            return f"{sink.parts.table}: nothing committed for {sink.stalled_s:.0f} s: {sink.parts.committer.failure}"
     return None
 
 

@@ -22,6 +22,7 @@ from pyiceberg.transforms import parse_transform
 
 from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
 from headgate_writer.positions import PROPERTY, Positions, positions_of
+from headgate_writer.rest import TimedRestCatalog
 from headgate_writer.table import Head, Written
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def open_catalog(properties: Mapping[str, str]) -> Catalog:
     """
     settings = dict(properties)
     name = settings.pop("name", "headgate")
+    if settings.get("type") == "rest":
+        settings["py-catalog-impl"] = f"{TimedRestCatalog.__module__}.{TimedRestCatalog.__name__}"
+        del settings["type"]
     try:
         return load_catalog(name, **settings)
     except (ValueError, TypeError, ModuleNotFoundError) as error:

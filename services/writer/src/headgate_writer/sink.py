@@ -84,6 +84,8 @@ class Sink:
         self._clock_ms = clock_ms
         self._next: dict[int, int] = {}
         self._held: list[Record] = []
+        self._held_since: float | None = None
+        self._waiting_since: float | None = None
         self._buffer: Buffer | None = None
         self._in_flight: _InFlight | None = None
 
@@ -103,14 +105,15 @@ class Sink:
         return (self._buffer.size_bytes if self._buffer else 0) + (self._in_flight.size_bytes if self._in_flight else 0)
 
     @property
-    def oldest_age_s(self) -> float:
-        """Age of the oldest record that is not in the table yet, seconds."""
-        oldest = self._in_flight or self._buffer
-        return self._clock() - oldest.opened_at if oldest else 0.0
+    def stalled_s(self) -> float:
+        """How long the oldest thing that is not done has waited: a record for its table, a partition for its position."""
+        begun = [since for since in (self._held_since, self._waiting_since) if since is not None]
+        begun += [batch.opened_at for batch in (self._in_flight, self._buffer) if batch is not None]
+        return self._clock() - min(begun) if begun else 0.0
 
     def expect(self, partitions: Collection[int]) -> None:
         """Own partitions from now on; their records are passed over until :meth:`place`."""
-        self.waiting.update(partitions)
+        self._wait_for(partitions)
 
     def locate(self, partitions: Collection[int]) -> dict[int, int]:
         """Look up in the table's head which offset of each partition is to be stored next.
@@ -125,15 +128,16 @@ class Sink:
     def place(self, offsets: Mapping[int, int]) -> None:
         """Take records of these partitions from these offsets on."""
         self._next.update(offsets)
-        self.waiting.difference_update(offsets)
+        self._settle(offsets)
         self.parts.committer.failure = None
 
     def drop(self) -> None:
         """Forget everything that is not in the table; every partition waits for its position again."""
         self.parts.committer.drop()
-        self._held.clear()
+        self._held = []
+        self._held_since = None
         self._buffer = self._in_flight = None
-        self.waiting.update(self._next)
+        self._wait_for(self._next)
         self._next.clear()
 
     def disown(self, partitions: Collection[int]) -> None:
@@ -142,7 +146,7 @@ class Sink:
             self.drop()
         for partition in partitions:
             self._next.pop(partition, None)
-            self.waiting.discard(partition)
+        self._settle(partitions)
 
     def take(self, records: Sequence[Record]) -> None:
         """Decode and buffer records, dead-letter those that cannot be rows.
@@ -157,14 +161,16 @@ class Sink:
         """Decode what is held."""
         fresh = self._held = self._fresh()
         if not fresh:
+            self._held_since = None
             return
+        self._held_since = self._clock() if self._held_since is None else self._held_since
         try:
             rows, rejected = self.parts.decoder.decode_batch(fresh)
         except UnavailableError as error:
             self.parts.committer.failure = str(error)
             return
-        self._held = []
-        buffer = self._buffer = self._buffer or Buffer(self._clock())
+        self._held, opened_at, self._held_since = [], self._held_since, None
+        buffer = self._buffer = self._buffer or Buffer(opened_at)
         buffer.add(fresh, rows, self._next)
         for reject in rejected:
             self._reject(buffer, reject)
@@ -207,6 +213,16 @@ class Sink:
             "positions": {str(partition): offset for partition, offset in self.parts.committer.seen().items()},
             "failure": self.parts.committer.failure,
         }
+
+    def _wait_for(self, partitions: Collection[int]) -> None:
+        self.waiting.update(partitions)
+        if self.waiting and self._waiting_since is None:
+            self._waiting_since = self._clock()
+
+    def _settle(self, partitions: Collection[int]) -> None:
+        self.waiting.difference_update(partitions)
+        if not self.waiting:
+            self._waiting_since = None
 
     def _fresh(self) -> list[Record]:
         fresh: list[Record] = []
@@ -262,7 +278,7 @@ class Sink:
         records = (self._buffer.records if self._buffer else 0) + (self._in_flight.records if self._in_flight else 0)
         self._metrics.buffered.labels(topic).set(records)
         self._metrics.buffered_bytes.labels(topic).set(self.size_bytes)
-        self._metrics.uncommitted_age_s.labels(topic).set(self.oldest_age_s)
+        self._metrics.uncommitted_age_s.labels(topic).set(self.stalled_s)
 
 
 def _ages_s(instants: pa.ChunkedArray, now_ms: float, unit_per_s: float) -> pa.ChunkedArray:
