@@ -114,13 +114,12 @@ def test_an_outage_before_the_commit_leaves_the_transaction_to_be_aborted() -> N
 def test_a_fenced_producer_says_so_at_every_step(step: str) -> None:
     bench = Bench()
     bench.client.always[step] = FENCED
+    attempts: dict[str, Callable[[], None]] = {
+        "begin": bench.producer.begin,
+        "produce": lambda: bench.producer.send(OutgoingRecord("t", b"k", b"v")),
+    }
     with pytest.raises(FencedError):
-        if step == "begin":
-            bench.producer.begin()
-        elif step == "produce":
-            bench.producer.send(OutgoingRecord("t", b"k", b"v"))
-        else:
-            bench.commit()
+        attempts.get(step, bench.commit)()
 
 
 def test_a_record_that_is_refused_shows_in_the_commit_and_nothing_is_committed() -> None:
@@ -169,6 +168,12 @@ def test_closing_aborts_what_is_open_and_only_that() -> None:
 )
 def test_an_error_means_what_a_service_can_act_on(code: int, *, fatal: bool, meaning: type[HeadgateError]) -> None:
     assert type(translate(KafkaError(code, "why", fatal=fatal), "do it")) is meaning
+
+
+def test_fencing_hidden_in_a_fatal_error_is_found() -> None:
+    quoted = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
+    assert type(translate(KafkaError(KafkaError._FATAL, f"Fatal error: {quoted}"), "consume")) is FencedError
+    assert type(translate(KafkaError(KafkaError._FATAL, "Fatal error: other"), "consume")) is RejectedError
 
 
 def test_a_wrong_password_that_shows_as_a_time_out_is_named() -> None:

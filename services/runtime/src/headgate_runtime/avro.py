@@ -43,27 +43,19 @@ class Decoder:
             UnavailableError: The schema id was never seen and the registry does not answer: try again later.
             RejectedError: The registry refused to answer this service.
         """
-        schema_id = self._schema_id(value)
+        if value is None:
+            raise UndecodableError("tombstone", f"a tombstone where the contract wants a {self._reader.name}")
+        schema_id = _schema_id(value)
         writer, reader = self._schemas.get(schema_id) or self._resolve(schema_id)
-        framed = cast("bytes", value)
-        stream = BytesIO(framed)
+        stream = BytesIO(value)
         stream.seek(_FRAME.size)
         try:
             decoded = schemaless_reader(stream, writer, reader)
         except Exception as error:  # whatever foreign bytes make the C code raise
             raise UndecodableError("undecodable", self._complaint(schema_id, error), schema_id) from error
-        if left := len(framed) - stream.tell():
+        if left := len(value) - stream.tell():
             raise UndecodableError("trailing_bytes", f"{left} bytes follow the {self._reader.name}", schema_id)
         return cast("dict[str, Any]", decoded)
-
-    def _schema_id(self, value: bytes | None) -> int:
-        if value is None:
-            raise UndecodableError("tombstone", f"a tombstone where the contract wants a {self._reader.name}")
-        if len(value) < _FRAME.size or value[0] != _MAGIC:
-            raise UndecodableError(
-                "bad_magic", "no Confluent frame: a value starts with a zero byte and a schema id in four bytes"
-            )
-        return cast("int", _FRAME.unpack_from(value)[1])
 
     def _resolve(self, schema_id: int) -> tuple[Any, Any]:
         try:
@@ -80,6 +72,14 @@ class Decoder:
     def _complaint(self, schema_id: int, error: Exception) -> str:
         # The client's text may quote the payload, so only the class of its error goes on.
         return f"schema {schema_id}: the datum is no {self._reader.name} ({type(error).__name__})"
+
+
+def _schema_id(value: bytes) -> int:
+    if len(value) < _FRAME.size or value[0] != _MAGIC:
+        raise UndecodableError(
+            "bad_magic", "no Confluent frame: a value starts with a zero byte and a schema id in four bytes"
+        )
+    return cast("int", _FRAME.unpack_from(value)[1])
 
 
 class Encoder:

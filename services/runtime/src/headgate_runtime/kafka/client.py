@@ -113,11 +113,17 @@ class ClientContext:
 def translate(error: KafkaError, action: str) -> HeadgateError:
     """Return what an error means to a service; what is not known to be final counts as passing."""
     text = f"cannot {action}: {_text(error)}"
-    if error.code() in _FENCED:
+    if error.code() in _FENCED or _hides_fencing(error):
         return FencedError(f"{text}. Another instance has taken over")
     if error.fatal() or error.code() in _REJECTED:
         return RejectedError(text)
     return UnavailableError(text)
+
+
+def _hides_fencing(error: KafkaError) -> bool:
+    """Say whether a consumer's fatal error, whose own code says only that it is fatal, quotes one of fencing."""
+    fatal = error.code() == KafkaError._FATAL  # noqa: SLF001 - librdkafka's own codes are spelled so
+    return fatal and any(KafkaError(code).str() in error.str() for code in _FENCED)
 
 
 def _text(error: KafkaError) -> str:

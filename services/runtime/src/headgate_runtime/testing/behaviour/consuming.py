@@ -80,6 +80,33 @@ class ConsumerBehaviour(Suite):
         member.consumer.resume([paused])
         member.wait_values([b"free", b"held"])
 
+    def test_after_a_seek_comes_nothing_that_was_fetched_before(self) -> None:
+        topic = self.kafka.create_topic(1)
+        self.produce(topic, *[b"%d" % number for number in range(3000)])
+        member = self.member(topic, self.kafka.unique("group"))
+        eventually(lambda: member.poll().records, WAIT_S)
+        for offset in (7, 2900, 3):
+            member.consumer.seek(TopicPartition(topic, 0), offset)
+            member.records.clear()
+            eventually(lambda: member.poll().records, WAIT_S)
+            first = [record.offset for record in member.records]
+            assert first == list(range(offset, offset + len(first)))
+        eventually(lambda: member.poll().records[-1].offset == 2999, WAIT_S)
+        assert [record.offset for record in member.records] == list(range(3, 3000))
+
+    def test_a_paused_partition_that_is_sought_stays_paused(self) -> None:
+        topic = self.kafka.create_topic(2)
+        sought, other = TopicPartition(topic, 0), TopicPartition(topic, 1)
+        self.produce(topic, b"a", b"b", b"c", partition=0)
+        member = self.member(topic, self.kafka.unique("group"))
+        member.wait_values([b"a", b"b", b"c"])
+        member.consumer.pause([sought])
+        member.consumer.seek(sought, 1)
+        self.produce(topic, b"x", partition=other.partition)
+        member.wait_values([b"a", b"b", b"c", b"x"])
+        member.consumer.resume([sought])
+        member.wait_values([b"a", b"b", b"c", b"x", b"b", b"c"])
+
     def test_position_and_lag_follow_what_was_read(self) -> None:
         topic = self.kafka.create_topic(1)
         partition = TopicPartition(topic, 0)
