@@ -245,6 +245,8 @@ def test_replicas_killed_again_and_again_lose_and_double_nothing(world: World) -
             victim.kill9()
             assert victim.revive()
         eventually(lambda: world.written() >= len(world.sent) and world.committed() >= len(world.sent), 40)
+        for replica in replicas:
+            replica.wait_ready()
     assert [replica.exit_code for replica in replicas] == [0, 0]
     tiers = Counter(event["agent_metadata"]["tier"] for event in world.assert_exactly_once())
     assert tiers["rules"] > tiers["model"] > 20
