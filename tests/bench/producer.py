@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,14 @@ NOW_MS = 1_800_000_000_000
 ROOT = Path(__file__).parents[2]
 
 
+@dataclass(frozen=True)
+class Speed:
+    """One round: events acknowledged a second of wall time, and CPU time of the sending thread an event."""
+
+    events_per_s: float
+    cpu_us: float
+
+
 def main() -> int:
     """Measure, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -56,13 +65,16 @@ def main() -> int:
             run = Run((ReplayPlan(purchases, "cdnow"),), NOW_MS, None, None, folder / "rejects", folder / "labels")
             # The two take turns, so that both meet the same broker and the same neighbours on this machine.
             pairs = [(_full(run, settings), _bare(settings, records)) for _ in range(arguments.rounds + 1)][1:]
-    full = statistics.median(rate for rate, _ in pairs)
+    median = statistics.median
     figures = {
-        "producer_events_per_s": round(full, 1),
-        "producer_bare_librdkafka_events_per_s": round(statistics.median(rate for _, rate in pairs), 1),
-        "producer_share_of_librdkafka": round(statistics.median(ours / bare for ours, bare in pairs), 4),
+        "producer_events_per_s": round(median(ours.events_per_s for ours, _ in pairs), 1),
+        "producer_bare_librdkafka_events_per_s": round(median(bare.events_per_s for _, bare in pairs), 1),
+        "producer_share_of_librdkafka": round(median(ours.events_per_s / bare.events_per_s for ours, bare in pairs), 4),
+        "producer_cpu_us_per_event": round(median(ours.cpu_us for ours, _ in pairs), 2),
+        "producer_bare_librdkafka_cpu_us_per_event": round(median(bare.cpu_us for _, bare in pairs), 2),
     }
-    details = {"events": arguments.events, "rounds": pairs, "mapping": "cdnow"}
+    rounds = [{"ours": asdict(ours), "bare": asdict(bare)} for ours, bare in pairs]
+    details = {"events": arguments.events, "rounds": rounds, "mapping": "cdnow"}
     path = write_figures("bench", "producer", figures, details=details, root=ROOT)
     sys.stdout.write(f"{json.dumps(figures, indent=2)}\n{path}\n")
     return 0
@@ -107,14 +119,16 @@ def _prepared(settings: Settings, purchases: Path) -> list[OutgoingRecord]:
     return records
 
 
-def _full(run: Run, settings: Settings) -> float:
+def _full(run: Run, settings: Settings) -> Speed:
+    cpu_s = time.thread_time()
     summary = execute(run, settings)
+    cpu_s = time.thread_time() - cpu_s
     if summary.acknowledged != summary.read:
         raise RuntimeError(f"not every event was acknowledged: {summary}")
-    return summary.acknowledged / summary.seconds
+    return Speed(summary.acknowledged / summary.seconds, cpu_s / summary.acknowledged * 1e6)
 
 
-def _bare(settings: Settings, records: Sequence[OutgoingRecord]) -> float:
+def _bare(settings: Settings, records: Sequence[OutgoingRecord]) -> Speed:
     """The client alone, set as ours is, with the delivery callback without which nothing is known to have arrived."""
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers, **PREFERENCES})
     delivered = 0
@@ -123,7 +137,7 @@ def _bare(settings: Settings, records: Sequence[OutgoingRecord]) -> float:
         nonlocal delivered
         delivered += error is None
 
-    began = time.monotonic()
+    began, cpu_s = time.monotonic(), time.thread_time()
     for record in records:
         while True:
             try:
@@ -136,10 +150,10 @@ def _bare(settings: Settings, records: Sequence[OutgoingRecord]) -> float:
                 break
         producer.poll(0)
     producer.flush(30.0)
-    seconds = time.monotonic() - began
+    seconds, cpu_s = time.monotonic() - began, time.thread_time() - cpu_s
     if delivered != len(records):
         raise RuntimeError(f"{len(records) - delivered} records were not acknowledged")
-    return delivered / seconds
+    return Speed(delivered / seconds, cpu_s / delivered * 1e6)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ class RowFile:
 
     Attributes:
         path: The file.
+        name: Its name without folders.
         columns: Names of the columns, None for JSON lines.
     """
 
@@ -76,6 +77,7 @@ class RowFile:
             FileError: The file is missing, no text of that encoding, not gzip though named so, or has no header.
         """
         self.path = path
+        self.name = path.name
         self._layout = layout
         self.columns: tuple[str, ...] | None = None
         if layout.format != "json_lines":

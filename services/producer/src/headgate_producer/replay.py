@@ -67,7 +67,7 @@ def replay_events(file: RowFile, topic: TopicContract) -> Iterator[Candidate]:
             yield _refused(file, row, Violation("", "row", row.fault))
             continue
         time = time_of(row.cells) if time_of is not None else None
-        yield Candidate(time if isinstance(time, int) else 0, row.cells, file.path.name, row.number, row.cells)
+        yield Candidate(time if isinstance(time, int) else 0, row.cells, file.name, row.number, row.cells)
 
 
 def _timed(file: RowFile, mapper: RowMapper, row: Row) -> TimedRow | Candidate:
@@ -104,10 +104,10 @@ def _span_ms(times: list[int], time: TimeSource) -> int | None:
 def _candidate(file: RowFile, mapper: RowMapper, time_ms: int, row: Row) -> Candidate:
     try:
         event = mapper.event(row, time_ms)
-        return Candidate(time_ms, event, file.path.name, row.number, row.cells, file.columns, mapper.label(row))
+        return Candidate(time_ms, event, file.name, row.number, row.cells, file.columns, mapper.label(row))
     except CellError as error:
         return _refused(file, row, error.violation, time_ms)
 
 
 def _refused(file: RowFile, row: Row, fault: Violation, time_ms: int = 0) -> Candidate:
-    return Candidate(time_ms, None, file.path.name, row.number, row.cells, file.columns, fault=fault)
+    return Candidate(time_ms, None, file.name, row.number, row.cells, file.columns, fault=fault)

@@ -40,19 +40,19 @@ def compile_writer(record: RecordSchema) -> Write | None:
     def guarded(value: Any) -> bytes:
         try:
             return write(value)
-        except (KeyError, AttributeError, OverflowError, UnicodeEncodeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError, UnicodeEncodeError) as error:
             raise DeclinedError from error
 
     return guarded
 
 
 def _branch(branch: Branch) -> Write | None:
-    plan: list[tuple[str, Mapping[type, Write]]] = []
+    plan: list[tuple[str, Any, Mapping[type, Write]]] = []  # joining the None of a field that takes no null raises
     for name, node in branch.fields.items():
         writers = _writers(node)
         if writers is None:
             return None
-        plan.append((name, writers))
+        plan.append((name, _null(node), writers))
     known = frozenset(branch.fields)
     # An absent field reads as null: that must not pass for one where null has to be said.
     said = frozenset(name for name, node in branch.fields.items() if node.nullable and not node.optional)
@@ -61,7 +61,9 @@ def _branch(branch: Branch) -> Write | None:
         if not said <= value.keys() <= known:
             raise DeclinedError
         get = value.get
-        return b"".join([writers[type(field := get(name))](field) for name, writers in plan])
+        return b"".join(
+            [null if (field := get(name)) is None else writers[type(field)](field) for name, null, writers in plan]
+        )
 
     return write
 
@@ -75,8 +77,14 @@ def _writers(node: Node) -> Mapping[type, Write] | None:
         return None  # an absent field that takes a default other than null is left to fastavro
     if not node.nullable:
         return _plain(node.kind, b"")
-    null, other = (b"\x00", b"\x02") if node.null_first else (b"\x02", b"\x00")
-    return {type(None): lambda _: null, **_plain(node.kind, other)}
+    return _plain(node.kind, b"\x02" if node.null_first else b"\x00")
+
+
+def _null(node: Node) -> bytes | None:
+    """What is written for null; None where the field does not take it."""
+    if not isinstance(node, Leaf) or not node.nullable:
+        return None
+    return b"\x00" if node.null_first else b"\x02"
 
 
 def _plain(kind: str, prefix: bytes) -> dict[type, Write]:
