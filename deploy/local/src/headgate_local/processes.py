@@ -159,9 +159,10 @@ class ServiceProcess:
     def terminate(self) -> None:
         """Ask the process to end without waiting for it; a supervisor lets it."""
         with self._lock:
-            self._wanted = False
-            if self._process is not None:
+            # Asked once only: a second SIGTERM tells a service to end without finishing what is in flight.
+            if self._wanted and self._process is not None:
                 self._process.terminate()
+            self._wanted = False
 
     def stop(self, timeout_s: float | None = None) -> int | None:
         """End the process: SIGTERM, then SIGKILL after the deadline; returns the exit code, None if it never ran."""
