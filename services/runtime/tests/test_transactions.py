@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from headgate_runtime.config import KafkaSettings
-from headgate_runtime.errors import FencedError, HeadgateError, RejectedError, UnavailableError
+from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError, RejectedError, UnavailableError
 from headgate_runtime.kafka import transactions
 from headgate_runtime.kafka.client import ClientContext, translate
+from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
 from headgate_runtime.records import OutgoingRecord, TopicPartition
 
@@ -170,6 +171,16 @@ def test_an_error_means_what_a_service_can_act_on(code: int, *, fatal: bool, mea
     assert type(translate(KafkaError(code, "why", fatal=fatal), "do it")) is meaning
 
 
+@pytest.mark.parametrize("properties", [{"acks": "1"}, {"enable.idempotence": "false"}, {"no.such.thing": "1"}])
+def test_a_property_that_is_unknown_or_headgates_own_is_a_configuration_error(properties: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(properties))):
+        KafkaProducer(KafkaSettings(properties=properties))
+
+
+def test_a_property_that_is_only_preferred_may_be_set() -> None:
+    KafkaProducer(KafkaSettings(properties={"linger.ms": "50", "acks": "all"})).close()
+
+
 def test_fencing_hidden_in_a_fatal_error_is_found() -> None:
     quoted = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
     assert type(translate(KafkaError(KafkaError._FATAL, f"Fatal error: {quoted}"), "consume")) is FencedError
@@ -178,7 +189,7 @@ def test_fencing_hidden_in_a_fatal_error_is_found() -> None:
 
 def test_a_wrong_password_that_shows_as_a_time_out_is_named() -> None:
     context = ClientContext(KafkaSettings())
-    context.config({})["error_cb"](KafkaError(KafkaError._AUTHENTICATION, "SASL authentication failed"))
+    context.on_error(KafkaError(KafkaError._AUTHENTICATION, "SASL authentication failed"))
     error = context.translate(KafkaError(KafkaError._TIMED_OUT, "timed out"), "list topics")
     assert isinstance(error, RejectedError)
     assert "SASL authentication failed" in str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings
@@ -45,5 +46,5 @@ class ServiceSettings(BaseSettings):
     http: HttpSettings = HttpSettings()
     instance: str = Field(default_factory=socket.gethostname)
     contracts_dir: Path | None = None
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     drain_timeout_s: float = Field(default=25.0, gt=0)

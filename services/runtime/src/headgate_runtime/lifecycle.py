@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 import uvicorn
+from headgate_schemas import ContractError
 from pydantic import ValidationError
 
 from headgate_runtime.access import ControlAuth
+from headgate_runtime.closing import closing
 from headgate_runtime.config import ServiceSettings
 from headgate_runtime.control import control_app
 from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError
@@ -62,7 +64,7 @@ def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -
     configure_logs(prefix.removeprefix("HEADGATE_").strip("_").lower(), settings.log_level, instance=settings.instance)
     try:
         _serve(settings, build)
-    except ConfigurationError as error:
+    except (ConfigurationError, ContractError) as error:
         _log.error("configuration error", error=str(error))
         return EXIT_MISCONFIGURED
     except FencedError as error:
@@ -81,12 +83,10 @@ def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -
 def _serve(settings: _Settings, build: Callable[[_Settings], Service]) -> None:
     auth = ControlAuth.from_file(settings.http.control_token_file)
     service = build(settings)
-    try:
+    with closing(service.close, "service"):
         app = control_app(service, auth, masked(settings))
         with _stopped_by_signals(service.loop), _listening(app, settings.http):
             service.loop.run()
-    finally:
-        service.close()
 
 
 @contextmanager

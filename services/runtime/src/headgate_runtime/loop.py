@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from headgate_runtime.closing import closing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -138,18 +140,14 @@ class Loop:
         Raises:
             Exception: Whatever the worker or the consumer raised; nothing more is committed then.
         """
-        try:
-            self._consumer.subscribe(
-                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-            )
-            while not self._stopping:
-                self._iterate()
-            self._finish()
-        except BaseException:
-            self._failed = True
-            raise
-        finally:
-            self._close()
+        with closing(self._worker.close, "worker"), closing(self._consumer.close, "consumer"):
+            try:
+                self._consume()
+            except BaseException:
+                self._failed = True
+                raise
+            finally:
+                self._metrics.loop_state.state("stopped")
 
     def stop(self) -> None:
         """Ask ``run`` to finish what is in flight and return; safe in a signal handler."""
@@ -175,6 +173,14 @@ class Loop:
             paused=self._pausing,
             draining=self._draining or self._stopping,
         )
+
+    def _consume(self) -> None:
+        self._consumer.subscribe(
+            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+        while not self._stopping:
+            self._iterate()
+        self._finish()
 
     def _iterate(self) -> None:
         self._last_tick = self._clock()
@@ -224,26 +230,6 @@ class Loop:
                 _log.warning("drain deadline passed with work in flight", drain_timeout_s=self._drain_timeout_s)
                 return
             self._iterate()
-
-    def _close(self) -> None:
-        """Leave the group, then close the worker; on the way out of a fault that fault stays the one reported."""
-        try:
-            self._consumer.close()
-        except Exception:
-            if not self._failed:
-                raise
-            _log.exception("closing the consumer failed")
-        finally:
-            self._close_worker()
-            self._metrics.loop_state.state("stopped")
-
-    def _close_worker(self) -> None:
-        try:
-            self._worker.close()
-        except Exception:
-            if not self._failed:
-                raise
-            _log.exception("closing the worker failed")
 
     def _on_assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         starts = self._worker.assign(partitions)

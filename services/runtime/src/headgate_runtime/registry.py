@@ -10,7 +10,7 @@ import httpx
 from cachetools import TTLCache
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
-from headgate_runtime.errors import RejectedError, UnavailableError, UnknownSchemaError
+from headgate_runtime.errors import ConfigurationError, RejectedError, UnavailableError, UnknownSchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,9 +65,12 @@ class ConfluentRegistry:
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._url = httpx.URL(settings.url).copy_with(userinfo=b"")
-        self._client = SchemaRegistryClient(
-            {"url": settings.url, "timeout": settings.timeout_s, "max.retries": 1, "retries.wait.ms": 100}
-        )
+        try:
+            self._client = SchemaRegistryClient(
+                {"url": settings.url, "timeout": settings.timeout_s, "max.retries": 1, "retries.wait.ms": 100}
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"set REGISTRY__URL right: {error}") from error
         self._schemas: dict[int, dict[str, Any]] = {}
         self._unknown: TTLCache[int, bool] = TTLCache(_UNKNOWN_MAX, _UNKNOWN_TTL_S)
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicCollection
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
     AdminClient,
@@ -25,7 +25,7 @@ from headgate_runtime.kafka.client import ClientContext
 from headgate_runtime.records import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from concurrent.futures import Future
 
     from headgate_runtime.config import KafkaSettings
@@ -34,6 +34,13 @@ _T = TypeVar("_T")
 _TIMEOUT_S: Final = 15.0
 _RECHECK_S: Final = 0.05
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as the client has it
+
+
+_SET_ON_TOPIC: Final = ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+
+
+class UnknownTopicError(RejectedError):
+    """The brokers answer, and they do not have the topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class KafkaAdmin:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._context = ClientContext(settings)
-        self._client = AdminClient(self._context.config({}))
+        self._client = self._context.make(AdminClient, {})
 
     def cluster_id(self) -> str:
         """Return the id of the cluster; another one means other brokers behind the same address."""
@@ -72,22 +79,17 @@ class KafkaAdmin:
         except KafkaException as error:
             raise self._context.translate(error, "list topics") from error
         names = sorted(name for name in listed if not name.startswith("__"))
-        configs = self._configs(names)
-        return {
-            name: TopicInfo(
-                str(topic.topic_id),
-                len(topic.partitions),
-                min((len(partition.replicas) for partition in topic.partitions), default=0),
-                configs[name],
-            )
-            for name, topic in self._described(names).items()
-        }
+        found = {}
+        for name, topic, config in self._described_with_config(names):
+            replicas = min((len(partition.replicas) for partition in topic.partitions), default=0)
+            found[name] = TopicInfo(str(topic.topic_id), len(topic.partitions), replicas, config)
+        return found
 
     def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
         """Return the ids of topics.
 
         Raises:
-            RejectedError: One of them does not exist.
+            UnknownTopicError: One of them does not exist.
         """
         return {name: str(topic.topic_id) for name, topic in self._described(topics).items()}
 
@@ -148,29 +150,33 @@ class KafkaAdmin:
         while True:
             try:
                 self._described([topic])
-            except RejectedError:
+            except UnknownTopicError:
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(_RECHECK_S)
             else:
                 return
 
-    def _configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+    def _described_with_config(self, names: list[str]) -> Iterator[tuple[str, Any, dict[str, str]]]:
+        """Describe topics, leaving out those that were deleted since they were listed."""
         if not names:
-            return {}
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-        futures = self._client.describe_configs(resources, request_timeout=_TIMEOUT_S)
-        return {
-            resource.name: {
-                entry.name: entry.value
-                for entry in self._result(f"describe topic {resource.name}", future).values()
-                if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
-            }
-            for resource, future in futures.items()
-        }
+            return
+        topics = self._client.describe_topics(TopicCollection(names), request_timeout=_TIMEOUT_S)
+        resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in names}
+        configs = self._client.describe_configs(list(resources.values()), request_timeout=_TIMEOUT_S)
+        for name in names:
+            try:
+                topic = self._result(f"describe topic {name}", topics[name])
+                entries = self._result(f"describe topic {name}", configs[resources[name]]).values()
+            except UnknownTopicError:
+                continue
+            own = {entry.name: entry.value for entry in entries if entry.source == _SET_ON_TOPIC}
+            yield name, topic, own
 
     def _result(self, action: str, future: Future[_T]) -> _T:
         try:
             return future.result(timeout=_TIMEOUT_S * 2)
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise UnknownTopicError(f"cannot {action}: no such topic or partition") from error
             raise self._context.translate(error, action) from error

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from headgate_runtime.errors import FencedError, HeadgateError, RejectedError, UnavailableError
+from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError, RejectedError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from headgate_runtime.config import KafkaSettings
 
+_Client = TypeVar("_Client")
 _log = logging.getLogger(__name__)
 
 # Credentials may rotate under a running client, so a refusal explains only the failures close to it.
@@ -78,16 +79,35 @@ class ClientContext:
         self._denied: KafkaError | None = None
         self._denied_at = 0.0
 
-    def config(self, own: Mapping[str, Any], properties: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Merge a client's configuration; what the deployment set wins over what the adapter prefers."""
-        return {
-            "bootstrap.servers": self._settings.bootstrap_servers,
-            **own,
-            **self._settings.properties,
-            **(properties or {}),
-            "error_cb": self._on_error,
-            "logger": _log,
-        }
+    def make(
+        self,
+        client: Callable[[dict[str, Any]], _Client],
+        own: Mapping[str, Any],
+        *,
+        properties: Mapping[str, str] | None = None,
+        fixed: Collection[str] = (),
+    ) -> _Client:
+        """Make a client.
+
+        Args:
+            client: Its class.
+            own: What the adapter prefers; the deployment's properties win over it.
+            properties: What one client needs besides; wins over the deployment's.
+            fixed: Names of ``own`` that the adapter's promises rest on, so that nobody may change them.
+
+        Raises:
+            ConfigurationError: A property is unknown, invalid or fixed.
+        """
+        given = {**self._settings.properties, **(properties or {})}
+        if changed := sorted(name for name in fixed if name in given and given[name] != str(own[name])):
+            raise ConfigurationError(
+                f"Kafka properties {changed} are Headgate's own: remove them from KAFKA__PROPERTIES"
+            )
+        base = {"bootstrap.servers": self._settings.bootstrap_servers, "error_cb": self.on_error, "logger": _log}
+        try:
+            return client({**own, **given, **base})
+        except KafkaException as error:
+            raise ConfigurationError(f"cannot make a Kafka client: {_text(error.args[0])}") from error
 
     def translate(self, error: KafkaError | KafkaException, action: str) -> HeadgateError:
         """Return what an error means to a service.
@@ -104,7 +124,8 @@ class ClientContext:
             return RejectedError(f"cannot {action}: the brokers refuse this client: {_text(self._denied)}")
         return translate(error, action)
 
-    def _on_error(self, error: KafkaError) -> None:
+    def on_error(self, error: KafkaError) -> None:
+        """Take note of a fault of the client's connections, which no call reports."""
         if error.code() in _ACCESS:
             self._denied, self._denied_at = error, time.monotonic()
         _log.warning("kafka client: %s", _text(error))

@@ -65,19 +65,16 @@ class _Reader:
         self.table: dict[tuple[int, bytes], Record] = {}
         self._topic = topic
         self._context = ClientContext(settings)
-        self._consumer = Consumer(
-            self._context.config(
-                {
-                    # The protocol wants a group; nothing joins it and nothing is committed.
-                    "group.id": f"headgate-read-{uuid.uuid4().hex}",
-                    "enable.auto.commit": False,
-                    "isolation.level": "read_committed",
-                    "auto.offset.reset": "earliest",
-                    "enable.partition.eof": True,
-                    "fetch.wait.max.ms": 20,
-                }
-            )
-        )
+        own = {
+            # The protocol wants a group; nothing joins it and nothing is committed.
+            "group.id": f"headgate-read-{uuid.uuid4().hex}",
+            "enable.auto.commit": "false",
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": "true",
+            "fetch.wait.max.ms": 20,
+        }
+        self._consumer = self._context.make(Consumer, own, fixed=("isolation.level", "enable.partition.eof"))
         self._consumer.assign([ClientPartition(topic, partition, 0) for partition in ends])
 
     def read(self) -> None:

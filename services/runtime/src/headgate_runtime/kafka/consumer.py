@@ -23,19 +23,28 @@ _END_OF_PARTITION: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafk
 
 _PREFERENCES: Final = {
     "isolation.level": "read_committed",
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
     # A start offset outside the log means data was lost or a topic was made anew: that must stop the service.
     "auto.offset.reset": "error",
     # Incremental: partitions that stay keep their work in flight, and an assignment may carry start offsets.
     "partition.assignment.strategy": "cooperative-sticky",
     # The end of a partition is the only sign that control records and aborted records at its tail were passed.
-    "enable.partition.eof": True,
+    "enable.partition.eof": "true",
     "fetch.wait.max.ms": 50,
     "session.timeout.ms": 10_000,
     "heartbeat.interval.ms": 2_000,
     "queued.max.messages.kbytes": 32_768,
 }
+
+_FIXED: Final = (
+    "isolation.level",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "partition.assignment.strategy",
+    "enable.partition.eof",
+)
 
 
 class KafkaConsumer:
@@ -57,7 +66,8 @@ class KafkaConsumer:
     ) -> None:
         self._context = ClientContext(settings)
         membership = {"group.id": group_id} | ({"group.instance.id": instance_id} if instance_id else {})
-        self._consumer = Consumer(self._context.config({**_PREFERENCES, **membership}, properties))
+        own = {**_PREFERENCES, **membership}
+        self._consumer = self._context.make(Consumer, own, properties=properties, fixed=(*_FIXED, *membership))
         self._starts: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._group_id = group_id

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from headgate_runtime.errors import BackpressureError, HeadgateError
+from headgate_runtime.errors import BackpressureError, HeadgateError, UnavailableError
 from headgate_runtime.kafka.client import ClientContext
 from headgate_runtime.kafka.partitioner import PARTITIONER
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CLOSE_TIMEOUT_S: Final = 10.0
 
 PREFERENCES: Final = {
-    "enable.idempotence": True,
+    "enable.idempotence": "true",
     "acks": "all",
     "partitioner": PARTITIONER,
     "linger.ms": 5,
@@ -31,13 +31,15 @@ PREFERENCES: Final = {
     "message.max.bytes": 16_777_216,
 }
 
+FIXED: Final = ("enable.idempotence", "acks", "partitioner")
+
 
 class KafkaProducer:
     """A ``RecordProducer`` of real brokers: idempotent, acknowledged by all in-sync replicas."""
 
     def __init__(self, settings: KafkaSettings, *, properties: Mapping[str, str] | None = None) -> None:
         self._context = ClientContext(settings)
-        self._producer = Producer(self._context.config(PREFERENCES, properties))
+        self._producer = self._context.make(Producer, PREFERENCES, properties=properties, fixed=FIXED)
         self._failure: HeadgateError | None = None
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery | None = None) -> None:
@@ -66,8 +68,13 @@ class KafkaProducer:
         return len(self._producer)
 
     def close(self) -> None:
-        """Flush, then let go of the connection."""
-        self.flush(_CLOSE_TIMEOUT_S)
+        """Flush.
+
+        Raises:
+            UnavailableError: Records are still queued after ten seconds, and are given up.
+        """
+        if left := self.flush(_CLOSE_TIMEOUT_S):
+            raise UnavailableError(f"{left} records were never acknowledged: the brokers do not answer")
 
     def _delivered(self, report: OnDelivery, error: KafkaError | None, message: Message) -> None:
         report(None if error is None else self._context.translate(error, f"deliver to {message.topic()}"))

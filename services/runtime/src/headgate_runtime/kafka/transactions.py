@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from headgate_runtime.errors import BackpressureError, FencedError, HeadgateError
 from headgate_runtime.kafka.client import ClientContext
-from headgate_runtime.kafka.producer import PREFERENCES, produce
+from headgate_runtime.kafka.producer import FIXED, PREFERENCES, produce
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,16 +36,13 @@ class KafkaTransactionalProducer:
         """
         self._context = ClientContext(settings)
         self._timeout_s = timeout_s
-        self._producer = Producer(
-            self._context.config(
-                PREFERENCES
-                | {
-                    "transactional.id": transactional_id,
-                    "transaction.timeout.ms": int(timeout_s * 2000),
-                    "delivery.report.only.error": True,
-                }
-            )
-        )
+        own = PREFERENCES | {
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": int(timeout_s * 2000),
+            "delivery.report.only.error": True,
+        }
+        fixed = (*FIXED, "transactional.id", "delivery.report.only.error")
+        self._producer = self._context.make(Producer, own, fixed=fixed)
         self._failure: HeadgateError | None = None
         self._open = False
         self._undecided = False

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
-from headgate_runtime.errors import RejectedError
+from typing import TYPE_CHECKING
+
+from headgate_runtime.errors import RejectedError, UnavailableError
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 from headgate_runtime.testing.behaviour.suite import WAIT_S, Suite, wait_balanced
 from headgate_runtime.testing.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class ConsumerBehaviour(Suite):
@@ -65,6 +70,25 @@ class ConsumerBehaviour(Suite):
 
         eventually(failed, WAIT_S)
         assert member.records == []
+
+    def test_a_fault_of_the_worker_at_its_assignment_comes_out_of_poll(self) -> None:
+        topic = self.kafka.create_topic(1)
+        consumer = self.kafka.consumer(self.kafka.unique("group"))
+
+        def refuse(_: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+            raise UnavailableError("the catalog does not answer")
+
+        consumer.subscribe([topic], on_assign=refuse, on_revoke=lambda _: None, on_lost=lambda _: None)
+
+        def raised() -> bool:
+            try:
+                consumer.poll(1, 0.05)
+            except UnavailableError as error:
+                return "catalog" in str(error)
+            return False
+
+        eventually(raised, WAIT_S)
+        consumer.close()
 
     def test_a_paused_partition_gives_nothing_and_goes_on_where_it_was(self) -> None:
         topic = self.kafka.create_topic(2)
@@ -141,6 +165,7 @@ class ConsumerBehaviour(Suite):
         for _ in range(5):
             member.poll()
         assert len(member.records) == 2
+        assert member.consumer.position(partition) == 1
         member.consumer.resume([partition])
         member.wait_values([b"a", b"b", b"b"])
 
