@@ -87,7 +87,7 @@ class World:
         generate = entry_points(group="headgate.generators")["risk"].load()
         users = [f"user-{number}" for number in range(150)]
         for seed in itertools.count():
-            for event, _ in generate(seed=seed, events=2_000, start_ms=START_MS, end_ms=END_MS, users=users):
+            for event, _ in generate(seed=seed, events=2_000, start_ms=START_MS, end_ms=END_MS, keys=users):
                 yield copy.deepcopy(dict(event))
 
     def _model(self) -> ServiceProcess:

@@ -73,7 +73,7 @@ def test_all_kinds_occur_and_most_is_ordinary() -> None:
 
 def test_given_users_are_the_only_ones() -> None:
     users = [f"{n:05d}" for n in range(50)]
-    assert {event["payload"]["attributes"]["user_id"] for event, _ in traffic(users=users)} == set(users)
+    assert {event["payload"]["attributes"]["user_id"] for event, _ in traffic(keys=users)} == set(users)
 
 
 def test_about_two_in_a_hundred_want_the_model(agent_with: Any) -> None:
@@ -96,7 +96,7 @@ def test_impossible_wishes_are_refused_at_once(wrong: dict[str, Any], said: str)
 
 
 def test_visits_are_logins_and_page_views_of_the_given_users() -> None:
-    made = list(generate_visits(seed=3, events=2_000, start_ms=0, end_ms=60_000, users=["a", "b"]))
+    made = list(generate_visits(seed=3, events=2_000, start_ms=0, end_ms=60_000, keys=["a", "b"]))
     assert len(made) == 2_000
     assert {event["event_type"] for event, _ in made} == {"login", "page_view"}
     assert {event["payload"]["attributes"]["user_id"] for event, _ in made} == {"a", "b"}

@@ -94,6 +94,8 @@ def test_a_replay_and_generated_events_are_merged_up_to_the_limit(
     sources = [found["source_system"] for found in stored()]
     assert (len(sources), sources.count("cdnow")) == (60, 40)
     assert max(found["event_timestamp"] for found in stored() if found["source_system"] == "cdnow") == NOW_MS
+    people = [found["payload"]["attributes"]["user_id"] for found in stored()]
+    assert set(people) == {f"{row:05d}" for row in range(40)}, "what is generated happens to those in the file"
 
 
 def test_rejected_rows_of_events_can_be_sent_again_as_json_lines(

@@ -8,7 +8,7 @@ from headgate_runtime.errors import ConfigurationError
 from headgate_schemas import TopicContract, compile_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SPAN = {"start_ms": 1_800_000_000_000, "end_ms": 1_800_000_600_000}
 
@@ -43,10 +43,12 @@ def test_an_unknown_generator_lists_those_that_are_installed() -> None:
 
 
 def test_an_event_without_a_time_is_offered_at_the_start(topic: TopicContract) -> None:
-    def generator(*, seed: int, events: int, start_ms: int, end_ms: int) -> Iterator[tuple[dict[str, Any], str]]:
-        yield {"seed": seed, "events": events, "end": end_ms - start_ms}, "odd"
+    def generator(
+        *, seed: int, events: int, start_ms: int, end_ms: int, keys: Sequence[str] | None = None
+    ) -> Iterator[tuple[dict[str, Any], str]]:
+        yield {"seed": seed, "events": events, "end": end_ms - start_ms, "keys": keys}, "odd"
 
     (candidate,) = generate(generator, topic, name="odd", seed=1, events=1, **SPAN)
 
     assert candidate.time_ms == SPAN["start_ms"]
-    assert candidate.event == {"seed": 1, "events": 1, "end": 600_000}
+    assert candidate.event == {"seed": 1, "events": 1, "end": 600_000, "keys": None}

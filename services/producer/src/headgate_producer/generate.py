@@ -11,7 +11,7 @@ from headgate_schemas import field_getter
 from headgate_producer.candidates import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from headgate_schemas import TopicContract
 
@@ -22,7 +22,7 @@ class Generator(Protocol):
     """What a plug-in offers."""
 
     def __call__(
-        self, *, seed: int, events: int, start_ms: int, end_ms: int
+        self, *, seed: int, events: int, start_ms: int, end_ms: int, keys: Sequence[str] | None = None
     ) -> Iterator[tuple[Mapping[str, Any], str]]:
         """Events of the agent's record in the order of time, each with its label.
 
@@ -31,6 +31,7 @@ class Generator(Protocol):
             events: How many.
             start_ms: Earliest event time, milliseconds since the epoch.
             end_ms: Latest event time.
+            keys: Record keys the events are of; None for invented ones.
         """
 
 
@@ -49,7 +50,15 @@ def load_generator(name: str) -> Generator:
 
 
 def generate(
-    generator: Generator, topic: TopicContract, *, name: str, seed: int, events: int, start_ms: int, end_ms: int
+    generator: Generator,
+    topic: TopicContract,
+    *,
+    name: str,
+    seed: int,
+    events: int,
+    start_ms: int,
+    end_ms: int,
+    keys: Sequence[str] | None = None,
 ) -> Iterator[Candidate]:
     """Candidates of a generator, by time.
 
@@ -61,9 +70,10 @@ def generate(
         events: How many.
         start_ms: Earliest event time.
         end_ms: Latest event time.
+        keys: Record keys the events are of; None for invented ones.
     """
     time_of = field_getter(topic.fields.event_time) if topic.fields.event_time else None
-    produced = generator(seed=seed, events=events, start_ms=start_ms, end_ms=end_ms)
+    produced = generator(seed=seed, events=events, start_ms=start_ms, end_ms=end_ms, keys=keys)
     for row, (event, label) in enumerate(produced, 1):
         time = time_of(event) if time_of is not None else None
         yield Candidate(time if isinstance(time, int) else start_ms, dict(event), name, row, event, label=label)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from headgate_runtime.avro import Encoder
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.registry import ConfluentRegistry
-from headgate_schemas import Contracts
+from headgate_schemas import Contracts, field_getter
 
 from headgate_producer.candidates import Candidate, merge
 from headgate_producer.files import Layout, RowFile
@@ -117,7 +117,7 @@ def execute(
     """
     contracts = Contracts.load(settings.contracts_dir)
     topic = contracts.topic(settings.topic)
-    sources = [_open(plan, run, contracts, topic) for plan in run.plans]
+    sources = _sources(run, contracts, topic)
     with connect(settings) as connection, json_lines(run.rejects) as rejects, json_lines(run.labels) as labels:
         record = contracts.record(topic.record)
         transmission = Transmission(
@@ -148,17 +148,40 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-def _open(plan: ReplayPlan | GeneratePlan, run: Run, contracts: Contracts, topic: TopicContract) -> Iterable[Candidate]:
-    if isinstance(plan, GeneratePlan):
-        return generate(
-            load_generator(plan.generator),
-            topic,
-            name=plan.generator,
-            seed=plan.seed,
-            events=plan.events,
-            start_ms=run.now_ms - round(plan.span_s * 1000),
-            end_ms=run.now_ms,
-        )
+def _sources(run: Run, contracts: Contracts, topic: TopicContract) -> list[Iterable[Candidate]]:
+    replays = [_replay(plan, run, contracts, topic) for plan in run.plans if isinstance(plan, ReplayPlan)]
+    plans = [plan for plan in run.plans if isinstance(plan, GeneratePlan)]
+    if not replays or not plans:
+        return [*replays, *(_generate(plan, run, topic, None) for plan in plans)]
+    # What is generated beside a file happens to those the file is about, so all of the file has to be known first.
+    replayed = [list(candidates) for candidates in replays]
+    keys = _keys(replayed, topic)
+    return [*replayed, *(_generate(plan, run, topic, keys) for plan in plans)]
+
+
+def _keys(replayed: Iterable[Iterable[Candidate]], topic: TopicContract) -> list[str] | None:
+    """The record keys of all candidates, each once, in order; None where the topic has no key or no candidate one."""
+    if topic.fields.key is None:
+        return None
+    key_of = field_getter(topic.fields.key)
+    found = (key_of(each.event) for candidates in replayed for each in candidates if each.event is not None)
+    return list(dict.fromkeys(key for key in found if isinstance(key, str))) or None
+
+
+def _generate(plan: GeneratePlan, run: Run, topic: TopicContract, keys: list[str] | None) -> Iterable[Candidate]:
+    return generate(
+        load_generator(plan.generator),
+        topic,
+        name=plan.generator,
+        seed=plan.seed,
+        events=plan.events,
+        start_ms=run.now_ms - round(plan.span_s * 1000),
+        end_ms=run.now_ms,
+        keys=keys,
+    )
+
+
+def _replay(plan: ReplayPlan, run: Run, contracts: Contracts, topic: TopicContract) -> Iterable[Candidate]:
     if plan.mapping is None:
         return replay_events(RowFile(plan.path, Layout(format="json_lines")), topic)
     spec = load_mapping(plan.mapping, contracts.directory / "mappings")

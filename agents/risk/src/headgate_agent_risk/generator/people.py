@@ -46,7 +46,7 @@ class People:
     def __init__(self, users: Sequence[str] | None) -> None:
         self._users = users if users is not None else [f"shopper-{n:05d}" for n in range(_DEFAULT_USERS)]
         if not self._users:
-            raise ValueError("users is empty; give at least one user id, or none at all for invented ones")
+            raise ValueError("keys is empty; give at least one user id, or none at all for invented ones")
         self._known: dict[str, Person] = {}
 
     def someone(self, draws: Draws) -> Person:

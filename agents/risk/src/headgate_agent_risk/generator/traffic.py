@@ -27,7 +27,7 @@ _VISITS = frozenset({"login", "page_view"})
 
 
 def generate(
-    *, seed: int, events: int, start_ms: int, end_ms: int, users: Sequence[str] | None = None
+    *, seed: int, events: int, start_ms: int, end_ms: int, keys: Sequence[str] | None = None
 ) -> Iterator[tuple[Event, str]]:
     """Generate events of ``base_event`` with their labels; the same arguments give the same events everywhere.
 
@@ -36,26 +36,26 @@ def generate(
         events: How many, evenly spread with jitter.
         start_ms: Earliest event time, milliseconds since the epoch, included.
         end_ms: Latest event time, excluded.
-        users: User ids to take; None for invented ones.
+        keys: Record keys, which are user ids, to take; None for invented ones.
 
     Yields:
         The event, without its label, and the label: one of ``LABELS``.
 
     Raises:
-        ValueError: The time span is empty, the number negative, or there are no users.
+        ValueError: The time span is empty, the number negative, or there are no keys.
     """
     _check(events, start_ms, end_ms)
     draws = Draws(seed)
-    return _timed(_acts(draws, People(users)), draws, seed=seed, events=events, start_ms=start_ms, end_ms=end_ms)
+    return _timed(_acts(draws, People(keys)), draws, seed=seed, events=events, start_ms=start_ms, end_ms=end_ms)
 
 
 def generate_visits(
-    *, seed: int, events: int, start_ms: int, end_ms: int, users: Sequence[str] | None = None
+    *, seed: int, events: int, start_ms: int, end_ms: int, keys: Sequence[str] | None = None
 ) -> Iterator[tuple[Event, str]]:
     """Generate logins and page views alone, to be merged with a log of real payments; else as :func:`generate`."""
     _check(events, start_ms, end_ms)
     draws = Draws(seed)
-    visits = ((label, act) for label, act in _acts(draws, People(users)) if act.event_type in _VISITS)
+    visits = ((label, act) for label, act in _acts(draws, People(keys)) if act.event_type in _VISITS)
     return _timed(visits, draws, seed=seed, events=events, start_ms=start_ms, end_ms=end_ms)
 
 
