@@ -87,7 +87,7 @@ def test_about_two_in_a_hundred_want_the_model(agent_with: Any) -> None:
     [
         ({"events": -1}, "must be 0 or more"),
         ({"end_ms": START_MS}, "must be later than start_ms"),
-        ({"users": []}, "users is empty"),
+        ({"keys": []}, "keys is empty"),
     ],
 )
 def test_impossible_wishes_are_refused_at_once(wrong: dict[str, Any], said: str) -> None:
