@@ -1,0 +1,197 @@
+"""The dispatcher's dealings with its surroundings: a registry that is away, backpressure, draining; and finding agents."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from headgate_enricher.agents import load_agent
+from headgate_enricher.dispatcher import Dispatcher, Limits
+from headgate_enricher.intake import Intake
+from headgate_enricher.judge import Judge
+from headgate_enricher.metrics import EnricherMetrics
+from headgate_enricher.outbox import Outbox
+from headgate_enricher.work import Answer, Work
+from headgate_runtime.errors import ConfigurationError, UnavailableError
+from headgate_runtime.metrics import Metrics
+from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+from headgate_runtime.testing import MemoryBroker, MemoryConsumer
+from headgate_runtime.testing.producer import MemoryTransactionalProducer
+from headgate_schemas.agent import Decision, Event, GreyCase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from headgate_enricher.progress import Mark
+    from langchain_core.language_models import BaseChatModel
+
+SOURCE = TopicPartition("in", 0)
+RULES = Decision("allow", "", 0.0, "low", 1.0, "rules")
+
+
+@dataclass
+class Surroundings:
+    """Everything around one dispatcher, small."""
+
+    limits: Limits = field(default_factory=Limits)
+    registry_away: bool = False
+    now_s: float = 0.0
+    asked: list[Work] = field(default_factory=list)
+    answers: list[tuple[Work, Answer]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.broker = MemoryBroker()
+        self.broker.create_topic("in")
+        self.broker.create_topic("out")
+        self.broker.create_topic("progress")
+        self.consumer = MemoryConsumer(self.broker, "group")
+        self.consumer.subscribe(["in"], on_assign=lambda _: {}, on_revoke=lambda _: None, on_lost=lambda _: None)
+        self.consumer.poll(1, 0)
+        self.metrics = Metrics()
+        self.dispatcher = Dispatcher(
+            consumer=self.consumer,
+            intake=Intake(self, lambda _: None),
+            judge=Judge(self),
+            model=self,
+            enrichment=cast("Any", self),
+            dead_letters=cast("Any", self),
+            outbox=Outbox(MemoryTransactionalProducer(self.broker, "t"), lambda: self.now_s),
+            progress_log=cast("Any", self),
+            limits=self.limits,
+            metrics=EnricherMetrics(self.metrics),
+            clock=lambda: self.now_s,
+        )
+        self.dispatcher.assign([SOURCE])
+
+    name = "surroundings"
+    version = "1"
+
+    def load(self, partitions: Sequence[TopicPartition], _: object) -> dict[TopicPartition, Mark]:
+        assert partitions == [SOURCE]
+        return {}
+
+    def record(self, source: TopicPartition, mark: Mark) -> OutgoingRecord:
+        return OutgoingRecord("progress", str(source).encode(), str(mark.watermark).encode())
+
+    def decode(self, value: bytes | None) -> dict[str, Any]:
+        if self.registry_away:
+            raise UnavailableError("the registry does not answer")
+        return {"grey": value == b"grey"}
+
+    def triage(self, events: Sequence[Event]) -> Sequence[Decision | GreyCase]:
+        return [GreyCase(event, {}, RULES) if event["grey"] else RULES for event in events]
+
+    async def deliberate(self, case: GreyCase) -> Decision:
+        raise NotImplementedError
+
+    def fall_back(self, case: GreyCase, reason: str) -> Decision:
+        return Decision("allow", str(case), 0.0, "low", 0.5, "fallback", fallback_reason=reason)
+
+    def build(self, record: Record, *_: object, **__: object) -> OutgoingRecord:
+        return OutgoingRecord("out", record.key, str(record.offset).encode())
+
+    def cost_microdollars(self, _: Decision) -> int:
+        return 0
+
+    def submit(self, work: Work, _: GreyCase) -> None:
+        self.asked.append(work)
+
+    def cancel(self, works: Iterable[Work]) -> None:
+        self.asked = [work for work in self.asked if work not in set(works)]
+
+    def collect(self) -> list[tuple[Work, Answer]]:
+        answers, self.answers = self.answers, []
+        return answers
+
+    def close(self) -> None:
+        self.asked.clear()
+
+    def feed(self, *values: bytes, start: int = 0) -> None:
+        self.dispatcher.process(
+            [Record("in", 0, start + index, 0, f"k{index}".encode(), value) for index, value in enumerate(values)]
+        )
+
+    def pass_time(self, seconds: float = 1.0) -> None:
+        self.now_s += seconds
+        self.dispatcher.tick()
+
+    def committed(self) -> list[int]:
+        return [int(record.value or b"-1") for record in self.broker.records("out")]
+
+
+def test_records_wait_for_a_registry_that_is_away_and_none_is_lost() -> None:
+    world = Surroundings(registry_away=True)
+    world.feed(b"fast", b"fast")
+    world.pass_time()
+    assert world.committed() == []
+    world.registry_away = False
+    world.pass_time(2.0)
+    assert world.committed() == [0, 1]
+
+
+def test_consumption_pauses_at_the_backlog_and_resumes_at_half_of_it() -> None:
+    world = Surroundings(Limits(max_backlog=10, event_deadline_s=1000))
+    world.feed(*[b"grey"] * 11)
+    assert world.dispatcher.congested()
+    world.answers = [(work, Answer(RULES, None, asked=True, seconds=0.1)) for work in world.asked[:4]]
+    world.pass_time()
+    assert world.dispatcher.congested()
+    world.answers = [(work, Answer(RULES, None, asked=True, seconds=0.1)) for work in world.asked[4:7]]
+    world.pass_time()
+    assert not world.dispatcher.congested()
+
+
+def test_a_scattered_done_set_pauses_consumption_until_the_oldest_event_is_done() -> None:
+    world = Surroundings(Limits(max_done_bytes=8, event_deadline_s=1000))
+    world.feed(b"grey", *[b"fast"] * 100)
+    world.pass_time()
+    assert world.dispatcher.congested()
+    world.answers = [(world.asked[0], Answer(RULES, None, asked=True, seconds=0.1))]
+    world.pass_time()
+    assert not world.dispatcher.congested()
+
+
+def test_no_more_is_triaged_than_the_model_can_take() -> None:
+    world = Surroundings(Limits(triage_batch=2, max_at_model=4, event_deadline_s=1000))
+    world.feed(*[b"grey"] * 9)
+    assert len(world.asked) == 4
+    world.answers = [(work, Answer(RULES, None, asked=True, seconds=0.1)) for work in world.asked]
+    world.pass_time()
+    assert len(world.asked) == 8
+
+
+def test_it_is_busy_until_the_last_output_is_committed() -> None:
+    world = Surroundings()
+    world.feed(b"grey")
+    world.pass_time()
+    assert world.dispatcher.busy()
+    world.answers = [(world.asked[0], Answer(None, "throttled", asked=True, seconds=0.1))]
+    world.pass_time()
+    assert not world.dispatcher.busy()
+    assert world.committed() == [0]
+    assert world.metrics.registry.get_sample_value("headgate_fallbacks_total", {"reason": "throttled"}) == 1
+
+
+def test_a_commit_waits_for_its_interval() -> None:
+    world = Surroundings(Limits(commit_interval_s=0.1))
+    world.feed(b"fast")
+    world.pass_time(0.0)
+    world.feed(b"fast", start=1)
+    world.pass_time(0.05)
+    assert world.committed() == [0]
+    world.pass_time(0.06)
+    assert world.committed() == [0, 1]
+
+
+def test_an_agent_is_found_by_name_and_a_missing_one_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"No agent 'nobody' \(found: .*risk"):
+        load_agent("nobody", cast("BaseChatModel", None), model_id="m")
+
+
+def test_the_deadline_clock_is_the_monotonic_one() -> None:
+    world = Surroundings()
+    world.now_s = time.monotonic()
+    world.feed(b"grey")
+    assert 0 < world.asked[0].deadline_s - time.monotonic() <= Limits().event_deadline_s
