@@ -31,6 +31,12 @@ SOURCE = TopicPartition("in", 0)
 RULES = Decision("allow", "", 0.0, "low", 1.0, "rules")
 
 
+class PlainDeadLetters:
+    def record(self, source: Record, *, cause: str, message: str, **_: object) -> OutgoingRecord:
+        assert message
+        return OutgoingRecord("dlq", b"k", cause.encode() + b" " + (source.value or b"no value"))
+
+
 @dataclass
 class Surroundings:
     """Everything around one dispatcher, small."""
@@ -45,6 +51,7 @@ class Surroundings:
         self.broker = MemoryBroker()
         self.broker.create_topic("in")
         self.broker.create_topic("out")
+        self.broker.create_topic("dlq")
         self.broker.create_topic("progress")
         self.consumer = MemoryConsumer(self.broker, "group")
         self.consumer.subscribe(["in"], on_assign=lambda _: {}, on_revoke=lambda _: None, on_lost=lambda _: None)
@@ -56,7 +63,7 @@ class Surroundings:
             judge=Judge(self),
             model=self,
             enrichment=cast("Any", self),
-            dead_letters=cast("Any", self),
+            dead_letters=cast("Any", PlainDeadLetters()),
             outbox=Outbox(MemoryTransactionalProducer(self.broker, "t"), lambda: self.now_s),
             progress_log=cast("Any", self),
             limits=self.limits,
@@ -90,7 +97,8 @@ class Surroundings:
         return Decision("allow", str(case), 0.0, "low", 0.5, "fallback", fallback_reason=reason)
 
     def build(self, record: Record, *_: object, **__: object) -> OutgoingRecord:
-        return OutgoingRecord("out", record.key, str(record.offset).encode())
+        padding = b" " * len(record.value or b"") if (record.value or b"").startswith(b"large") else b""
+        return OutgoingRecord("out", record.key, str(record.offset).encode() + padding)
 
     def cost_microdollars(self, _: Decision) -> int:
         return 0
@@ -195,3 +203,11 @@ def test_the_deadline_clock_is_the_monotonic_one() -> None:
     world.now_s = time.monotonic()
     world.feed(b"grey")
     assert 0 < world.asked[0].deadline_s - time.monotonic() <= Limits().event_deadline_s
+
+
+def test_an_event_no_broker_would_take_is_dead_lettered_and_does_not_stop_the_service() -> None:
+    world = Surroundings(Limits(max_value_bytes=20))
+    world.feed(b"fast", b"large" * 4, b"large" * 3, b"fast")
+    world.pass_time()
+    assert world.committed() == [0, 2, 3]
+    assert [record.value for record in world.broker.records("dlq")] == [b"too_large no value"]

@@ -213,6 +213,7 @@ def _limits(settings: Settings) -> Limits:
         triage_batch=settings.triage_batch,
         max_at_model=settings.max_at_model,
         max_backlog=settings.max_backlog,
+        max_value_bytes=settings.max_value_bytes,
     )
 
 

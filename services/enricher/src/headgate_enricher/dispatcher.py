@@ -5,6 +5,7 @@ All of it runs on the loop's thread. Only the waiting for models happens elsewhe
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from headgate_enricher.progress_log import ProgressLog
 
 AGENT_ERROR = "agent_error"
+TOO_LARGE = "too_large"
 INTAKE_BACKOFF_S = 1.0
 
 logger = structlog.get_logger(__name__)
@@ -50,6 +52,7 @@ class Limits:
         max_at_model: Grey events at the model at which no more are triaged.
         max_backlog: Events in memory at which consumption pauses; it resumes at half of them.
         max_done_bytes: Size of a partition's done-set at which consumption pauses.
+        max_value_bytes: Largest value the brokers take, less some room for key and headers.
     """
 
     event_deadline_s: float = 5.0
@@ -58,6 +61,7 @@ class Limits:
     max_at_model: int = 1024
     max_backlog: int = 20_000
     max_done_bytes: int = 65_536
+    max_value_bytes: int = 950_000
 
 
 class Dispatcher:
@@ -270,6 +274,10 @@ class Dispatcher:
         except AgentFaultError as fault:
             self._fault(work, fault)
             return
+        if self._too_large(output):
+            message = f"The decided event is larger than {self._limits.max_value_bytes} bytes; make the event smaller."
+            self._refuse(work.partition, work.record, RefusedError(TOO_LARGE, message))
+            return
         self._metrics.decided(decision, self._enrichment.cost_microdollars(decision))
         self._put(work.partition, work.record, output)
 
@@ -278,16 +286,26 @@ class Dispatcher:
         self._refuse(work.partition, work.record, refusal)
 
     def _refuse(self, partition: Partition, record: Record, refusal: RefusedError) -> None:
-        letter = self._dead_letters.record(
+        letter = self._letter(record, refusal, str(refusal))
+        if self._too_large(letter):
+            # No broker would take it, and the service would stop at this record for ever.
+            message = f"{refusal} The value is too large to be kept here: read it at the source's position."
+            letter = self._letter(dataclasses.replace(record, value=None), refusal, message)
+        self._metrics.gave_up(refusal.cause)
+        self._put(partition, record, letter)
+
+    def _letter(self, record: Record, refusal: RefusedError, message: str) -> OutgoingRecord:
+        return self._dead_letters.record(
             record,
             cause=refusal.cause,
-            message=str(refusal),
+            message=message,
             field=refusal.field,
             rule=refusal.rule,
             schema_id=refusal.schema_id,
         )
-        self._metrics.gave_up(refusal.cause)
-        self._put(partition, record, letter)
+
+    def _too_large(self, output: OutgoingRecord) -> bool:
+        return output.value is not None and len(output.value) > self._limits.max_value_bytes
 
     def _put(self, partition: Partition, record: Record, output: OutgoingRecord) -> None:
         self._outbox.put(Output(partition.source, record.timestamp_ms, output))
