@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from headgate_local.processes import ServiceProcess
 
 HTTP_TIMEOUT_S = 5.0
+WORKING_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,15 @@ class Disturbance:
     act: Callable[[], None]
 
 
-def outage(bedrock_url: str, at_s: float, lasts_s: float) -> Disturbance:
-    """Take the model away for a while: every call fails as it does when Bedrock is unavailable."""
+def outage(bedrock_url: str, asker: ServiceProcess, at_s: float, lasts_s: float) -> Disturbance:
+    """Take the model away for a while: every call fails as it does when Bedrock is unavailable.
+
+    Args:
+        bedrock_url: The local endpoint.
+        asker: The service that asks the model; it works when the outage begins.
+        at_s: When.
+        lasts_s: For how long.
+    """
 
     def set_error_rate(rate: float) -> None:
         faults = httpx.get(f"{bedrock_url}/admin/faults", timeout=HTTP_TIMEOUT_S).raise_for_status().json()
@@ -38,6 +46,7 @@ def outage(bedrock_url: str, at_s: float, lasts_s: float) -> Disturbance:
         httpx.put(f"{bedrock_url}/admin/faults", json=changed, timeout=HTTP_TIMEOUT_S).raise_for_status()
 
     def act() -> None:
+        asker.wait_ready()
         set_error_rate(1.0)
         time.sleep(lasts_s)
         set_error_rate(0.0)
@@ -46,12 +55,13 @@ def outage(bedrock_url: str, at_s: float, lasts_s: float) -> Disturbance:
 
 
 def kills(processes: Sequence[ServiceProcess], times: int, within_s: float) -> list[Disturbance]:
-    """Kill each process ``times`` times with SIGKILL, in turn, spread evenly; each waits until its victim works again."""
+    """Kill each process ``times`` times with SIGKILL, in turn, spread evenly; each strikes a victim that is at work."""
     victims = [process for _ in range(times) for process in processes]
     step_s = within_s / (len(victims) + 1)
 
     def kill(victim: ServiceProcess) -> None:
         victim.wait_ready()
+        time.sleep(WORKING_S)
         victim.kill9()
 
     return [

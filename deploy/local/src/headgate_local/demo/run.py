@@ -106,7 +106,8 @@ class DemoRun:
     def _disturber(self) -> Disturber:
         load_s, planned = self._options.load_s, []
         if self._options.model_outage:
-            planned.append(outage(self._platform.stack.bedrock_url, load_s / 2 - OUTAGE_S / 2, OUTAGE_S))
+            enricher = self._platform.processes["enricher-0"]
+            planned.append(outage(self._platform.stack.bedrock_url, enricher, load_s / 2 - OUTAGE_S / 2, OUTAGE_S))
         if self._options.chaos:
             planned += kills([self._platform.processes[name] for name in KILLED], KILLS_EACH, load_s)
         return Disturber(planned, self._say)
