@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - pydantic resolves the annotation
+from pathlib import Path
 
 from headgate_runtime.config import ServiceSettings
 from pydantic import Field
