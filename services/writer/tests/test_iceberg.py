@@ -101,6 +101,21 @@ def test_a_foreign_delete_does_not_lose_the_map(catalog: Catalog, table: Iceberg
     assert found.of(TOPIC) == {0: 3}
 
 
+def test_old_snapshots_expire_with_a_commit_and_no_row_or_tag_is_lost(catalog: Catalog) -> None:
+    table = open_table(catalog, CONTRACT, SCHEMA, keep_snapshots=4)
+    for number in range(4):
+        store(table, rows(number), number + 1)
+    tagged = catalog.load_table(CONTRACT.name)
+    tagged.manage_snapshots().create_tag(tagged.metadata.snapshots[0].snapshot_id, "audit").commit()
+    for number in range(4, 20):
+        store(table, rows(number), number + 1)
+    after = catalog.load_table(CONTRACT.name)
+    assert 4 <= len(after.metadata.snapshots) <= 7
+    assert after.scan().use_ref("audit").to_arrow().num_rows == 1
+    assert offsets(catalog) == list(range(20))
+    assert table.refresh().positions == Positions().advanced(TOPIC, {0: 20})
+
+
 def test_a_table_filled_by_others_has_no_map(catalog: Catalog, table: IcebergTable) -> None:
     catalog.load_table(CONTRACT.name).append(rows(0))
     assert table.refresh().positions is None

@@ -137,7 +137,7 @@ class _Parts:
             letters=letters,
             outbox=self.outbox,
             committer=Committer(
-                open_table(self.catalog, contract.table, decoder.schema),
+                open_table(self.catalog, contract.table, decoder.schema, keep_snapshots=settings.keep_snapshots),
                 life,
                 clock=time.monotonic,
                 rng=random.SystemRandom(),

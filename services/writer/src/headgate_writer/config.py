@@ -17,6 +17,7 @@ class Settings(ServiceSettings):
         commit_rows: Records after which a batch is committed.
         commit_bytes: Arrow bytes after which a batch is committed.
         commit_interval_s: Age of its oldest record at which a batch is committed, seconds.
+        keep_snapshots: Table snapshots that stay readable; older ones expire, so that commits stay fast.
         max_buffered_bytes: Arrow bytes, all topics together, above which consumption pauses.
         max_records: Most records decoded at once.
         unready_after_s: Age of the oldest uncommitted record at which the service is no longer ready, seconds.
@@ -32,6 +33,7 @@ class Settings(ServiceSettings):
     commit_rows: int = Field(default=200_000, gt=0)
     commit_bytes: int = Field(default=128 * 1024 * 1024, gt=0)
     commit_interval_s: float = Field(default=1.0, gt=0)
+    keep_snapshots: int = Field(default=200, ge=10)
     max_buffered_bytes: int = Field(default=384 * 1024 * 1024, gt=0)
     max_records: int = Field(default=5_000, gt=0)
     unready_after_s: float = Field(default=30.0, gt=0)

@@ -17,7 +17,7 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile as IcebergFile
-from pyiceberg.table.update import AssertTableUUID
+from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
 from pyiceberg.transforms import parse_transform
 
 from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
@@ -68,7 +68,9 @@ def open_catalog(properties: Mapping[str, str]) -> Catalog:
         raise UnavailableError(f"the catalog does not answer: {error!r}") from error
 
 
-def open_table(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> IcebergTable:
+def open_table(
+    catalog: Catalog, contract: TableContract, schema: pa.Schema, *, keep_snapshots: int = 200
+) -> IcebergTable:
     """Open a topic's table: create it where it is missing, add the columns a newer contract has.
 
     Columns are added before the first row that has them; doing it again changes nothing.
@@ -77,6 +79,7 @@ def open_table(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> 
         catalog: The catalog.
         contract: Name and partitioning.
         schema: All columns, as :func:`headgate_writer.schema.stored_schema` gives them.
+        keep_snapshots: As in :class:`IcebergTable`.
 
     Raises:
         ConfigurationError: The table has columns these rows cannot fill.
@@ -84,7 +87,7 @@ def open_table(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> 
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return IcebergTable(_open_once(catalog, contract, schema))
+            return IcebergTable(_open_once(catalog, contract, schema), keep_snapshots)
         except (CommitFailedException, TableAlreadyExistsError) as error:
             if attempt == _ATTEMPTS:
                 raise UnavailableError(f"{contract.name}: others keep changing the table: {error}") from error
@@ -130,8 +133,16 @@ class IcebergTable:
     become stale, and the clean-up deletes files after a refusal that a lost answer can hide a success behind.
     """
 
-    def __init__(self, table: PyIcebergTable) -> None:
+    def __init__(self, table: PyIcebergTable, keep_snapshots: int) -> None:
+        """Wrap a table.
+
+        Args:
+            table: The table, opened.
+            keep_snapshots: Snapshots that stay readable, branches' and tags' apart; the metadata, and with it the
+                time of a commit, would grow with every one that is kept. Files are not deleted.
+        """
         self._table = table
+        self._keep_snapshots = keep_snapshots
 
     @property
     def name(self) -> str:
@@ -184,9 +195,19 @@ class IcebergTable:
             append.append_data_file(file)
         # The producer's own commit() would go through the library's retry and clean-up (see the class).
         updates, requirements = append._commit()  # noqa: SLF001 - see above
+        if expired := self._expired():
+            updates = (*updates, RemoveSnapshotsUpdate(snapshot_ids=expired))
         same_table = AssertTableUUID(uuid=table.metadata.table_uuid)
         table._do_commit(updates, (*requirements, same_table))  # noqa: SLF001 - see above
         return self._head()
+
+    def _expired(self) -> list[int]:
+        """Return the oldest snapshots beyond those to keep, a quarter of that number at a time."""
+        snapshots = sorted(self._table.metadata.snapshots, key=lambda each: each.sequence_number or 0)
+        if len(snapshots) < self._keep_snapshots * 1.25:
+            return []
+        named = {ref.snapshot_id for ref in self._table.metadata.refs.values()}
+        return [each.snapshot_id for each in snapshots[: -self._keep_snapshots] if each.snapshot_id not in named]
 
     def _sent(self, commit: Callable[[], _T]) -> _T:
         try:
