@@ -140,6 +140,7 @@ def test_versions_are_given_oldest_first_and_the_newest_is_the_record(folder: Pa
         ({"fields": {"key": "payload.user"}}, "raw-events.yaml: fields.key: base_event.v1 has no field payload.user"),
         ({"record": "event"}, "raw-events.yaml: record: no record 'event'"),
         ({"dead_letters": "raw.dlq"}, "raw-events.yaml: dead_letters: no topic 'raw.dlq'"),
+        ({"max_message_bytes": 2_097_152}, "raw-events.dlq.yaml: max_message_bytes: the largest record of raw-events"),
         ({"topic": "other"}, "raw-events.yaml: topic: says 'other'"),
         ({"table": {"name": "t"}}, "raw-events.yaml: table.name: String should match"),
         (

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+DEAD_LETTER_ROOM_BYTES = 65_536
+"""What a dead letter may be larger than the record it holds."""
+
 
 def shipped_directory() -> Path:
     """The contracts that come with this package: inside it in a wheel, beside ``src`` in a source tree."""
@@ -144,14 +147,26 @@ def _gaps(versions: Mapping[str, tuple[RecordSchema, ...]]) -> Iterator[str]:
             yield f"{name}: versions {numbers} leave a gap; released versions stay, numbered from 1"
 
 
+def _broken_dead_letters(topic: TopicContract, named: Mapping[str, TopicContract]) -> Iterator[str]:
+    if topic.dead_letters is None:
+        return
+    letters = named.get(topic.dead_letters)
+    if letters is None:
+        yield f"{topic.topic}.yaml: dead_letters: no topic {topic.dead_letters!r}; add topics/{topic.dead_letters}.yaml"
+    elif letters.max_message_bytes < (least := topic.max_message_bytes + DEAD_LETTER_ROOM_BYTES):
+        yield (
+            f"{letters.topic}.yaml: max_message_bytes: the largest record of {topic.topic} would not fit in a dead letter; "
+            f"write {least} or more"
+        )
+
+
 def _broken_references(
     topics: Iterable[TopicContract], versions: Mapping[str, tuple[RecordSchema, ...]]
 ) -> Iterator[str]:
     """A path that leads nowhere would switch its rule off silently: it stops the load instead."""
-    names = {topic.topic for topic in topics}
-    for topic in topics:
-        if topic.dead_letters is not None and topic.dead_letters not in names:
-            yield f"{topic.topic}.yaml: dead_letters: no topic {topic.dead_letters!r}; add topics/{topic.dead_letters}.yaml"
+    named = {topic.topic: topic for topic in topics}
+    for topic in named.values():
+        yield from _broken_dead_letters(topic, named)
         if topic.record not in versions:
             yield f"{topic.topic}.yaml: record: no record {topic.record!r}; there are {', '.join(versions)}"
             continue

@@ -145,6 +145,8 @@ class TopicContract(_Contract):
         compatibility: How versions of the record may differ; set on the registry's subject.
         partitions: Least number of partitions.
         retention_ms: Milliseconds a record is kept, -1 for ever.
+        max_message_bytes: Largest record batch the brokers take; Kafka's own default where it is not written.
+        segment_bytes: Size at which a log segment is closed; only closed ones are compacted or dropped.
         fields: Which fields are key, event id, event time and tenant.
         producers: Services that write it; ``consumers`` read it.
         dead_letters: Topic of the records that could not be processed.
@@ -159,6 +161,8 @@ class TopicContract(_Contract):
     compatibility: Compatibility
     partitions: Annotated[int, Field(ge=1)]
     retention_ms: Annotated[int, Field(ge=-1)]
+    max_message_bytes: Annotated[int, Field(ge=1_024)] = 1_048_588
+    segment_bytes: Annotated[int, Field(ge=1_048_576)] = 1_073_741_824
     cleanup_policy: Literal["delete", "compact", "compact,delete"]
     fields: EventFields
     producers: tuple[Name, ...]

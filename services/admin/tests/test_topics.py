@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_admin.topics import cli
-from headgate_admin.topics.plan import AddPartitions, AlterConfig, Create, Refusal, apply_topics, plan_topics
+from headgate_admin.topics.plan import (
+    AddPartitions,
+    AlterConfig,
+    Create,
+    Refusal,
+    apply_topics,
+    plan_topics,
+    wanted_config,
+)
 from headgate_runtime.errors import RejectedError, UnavailableError
 from headgate_schemas import Contracts, TopicContract
 from hypothesis import given
@@ -19,6 +27,14 @@ if TYPE_CHECKING:
 CONTRACTS = Contracts.load()
 RAW = CONTRACTS.topic("raw-events")
 COMPACTED = CONTRACTS.topic("enricher-progress")
+
+
+SETTINGS = {
+    "cleanup.policy": "delete",
+    "retention.ms": "604800000",
+    "max.message.bytes": "1048588",
+    "segment.bytes": "1073741824",
+}
 
 
 @dataclass
@@ -69,9 +85,7 @@ def headgate_topics(*arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_missing_topic_is_created_with_its_retention_and_clean_up() -> None:
-    assert plan_topics([RAW], {}) == [
-        Create("raw-events", 4, {"cleanup.policy": "delete", "retention.ms": "604800000"}),
-    ]
+    assert plan_topics([RAW], {}) == [Create("raw-events", 4, SETTINGS)]
 
 
 def test_partitions_are_added_and_settings_altered() -> None:
@@ -80,14 +94,14 @@ def test_partitions_are_added_and_settings_altered() -> None:
         AddPartitions("raw-events", 2, 4),
         AlterConfig(
             "raw-events",
-            {"cleanup.policy": None, "retention.ms": "1000"},
-            {"cleanup.policy": "delete", "retention.ms": "604800000"},
+            dict.fromkeys(SETTINGS) | {"retention.ms": "1000"},
+            SETTINGS,
         ),
     ]
 
 
 def test_fewer_partitions_are_refused_with_what_to_do() -> None:
-    state = MemoryTopic(9, {"cleanup.policy": "compact", "retention.ms": "-1"})
+    state = MemoryTopic(9, wanted_config(COMPACTED))
     [refusal] = plan_topics([COMPACTED], {"enricher-progress": state})
     assert isinstance(refusal, Refusal)
     assert "has 9 partitions and its contract says 4" in refusal.reason
@@ -96,7 +110,7 @@ def test_fewer_partitions_are_refused_with_what_to_do() -> None:
 
 def test_the_order_of_clean_up_policies_is_no_difference() -> None:
     both = RAW.model_copy(update={"cleanup_policy": "compact,delete"})
-    state = MemoryTopic(4, {"cleanup.policy": "delete,compact", "retention.ms": "604800000"})
+    state = MemoryTopic(4, SETTINGS | {"cleanup.policy": "delete,compact"})
     assert plan_topics([both], {"raw-events": state}) == []
 
 
@@ -142,7 +156,7 @@ def test_diff_says_by_its_exit_code_that_there_is_a_difference(cluster: MemoryCl
 
 
 def test_a_refused_change_holds_all_others_back(cluster: MemoryCluster) -> None:
-    cluster.current["raw-events"] = MemoryTopic(64, {"cleanup.policy": "delete", "retention.ms": "604800000"})
+    cluster.current["raw-events"] = MemoryTopic(64, SETTINGS)
     code, document = headgate_topics("apply")
     assert code == 1
     assert [change["action"] for change in document["changes"] if change["topic"] == "raw-events"] == ["refused"]

@@ -206,7 +206,7 @@ def test_the_deadline_clock_is_the_monotonic_one() -> None:
 
 
 def test_an_event_no_broker_would_take_is_dead_lettered_and_does_not_stop_the_service() -> None:
-    world = Surroundings(Limits(max_value_bytes=20))
+    world = Surroundings(Limits(max_output_bytes=20, max_letter_bytes=20))
     world.feed(b"fast", b"large" * 4, b"large" * 3, b"fast")
     world.pass_time()
     assert world.committed() == [0, 2, 3]

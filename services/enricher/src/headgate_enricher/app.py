@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 SERVICE = "enricher"
 PROGRESS_TIMEOUT_S = 60.0
+ENVELOPE_BYTES = 8_192  # key, headers and framing around a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         ),
         outbox=Outbox(clients.transactions),
         progress_log=_progress_log(settings, contracts, topics, clients),
-        limits=_limits(settings),
+        limits=_limits(settings, topics),
         metrics=EnricherMetrics(metrics),
     )
     loop = Loop(
@@ -206,14 +207,15 @@ def _progress_log(settings: Settings, contracts: Contracts, topics: Topics, clie
     )
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, topics: Topics) -> Limits:
     return Limits(
         event_deadline_s=settings.event_deadline_s,
         commit_interval_s=settings.commit_interval_ms / 1000,
         triage_batch=settings.triage_batch,
         max_at_model=settings.max_at_model,
         max_backlog=settings.max_backlog,
-        max_value_bytes=settings.max_value_bytes,
+        max_output_bytes=topics.output.max_message_bytes - ENVELOPE_BYTES,
+        max_letter_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
     )
 
 

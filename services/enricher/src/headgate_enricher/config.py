@@ -28,7 +28,6 @@ class Settings(ServiceSettings):
         max_at_model: Grey events at the model or waiting for a free call, at which no more events are triaged.
         max_backlog: Events in memory at which consumption pauses.
         triage_batch: Most events in one triage.
-        max_value_bytes: Largest value to produce: the brokers' message.max.bytes less room for key and headers.
     """
 
     model_config = SettingsConfigDict(env_prefix="HEADGATE_ENRICHER_", env_nested_delimiter="__")
@@ -46,4 +45,3 @@ class Settings(ServiceSettings):
     max_at_model: int = Field(default=1024, ge=1)
     max_backlog: int = Field(default=20_000, ge=1)
     triage_batch: int = Field(default=500, ge=1)
-    max_value_bytes: int = Field(default=950_000, ge=10_000)

@@ -52,7 +52,8 @@ class Limits:
         max_at_model: Grey events at the model at which no more are triaged.
         max_backlog: Events in memory at which consumption pauses; it resumes at half of them.
         max_done_bytes: Size of a partition's done-set at which consumption pauses.
-        max_value_bytes: Largest value the brokers take, less some room for key and headers.
+        max_output_bytes: Largest decided event the output topic takes.
+        max_letter_bytes: Largest dead letter its topic takes.
     """
 
     event_deadline_s: float = 5.0
@@ -61,7 +62,8 @@ class Limits:
     max_at_model: int = 1024
     max_backlog: int = 20_000
     max_done_bytes: int = 65_536
-    max_value_bytes: int = 950_000
+    max_output_bytes: int = 1_000_000
+    max_letter_bytes: int = 1_000_000
 
 
 class Dispatcher:
@@ -274,8 +276,8 @@ class Dispatcher:
         except AgentFaultError as fault:
             self._fault(work, fault)
             return
-        if self._too_large(output):
-            message = f"The decided event is larger than {self._limits.max_value_bytes} bytes; make the event smaller."
+        if _size(output) > self._limits.max_output_bytes:
+            message = f"The decided event is larger than {self._limits.max_output_bytes} bytes; make the event smaller."
             self._refuse(work.partition, work.record, RefusedError(TOO_LARGE, message))
             return
         self._metrics.decided(decision, self._enrichment.cost_microdollars(decision))
@@ -287,7 +289,7 @@ class Dispatcher:
 
     def _refuse(self, partition: Partition, record: Record, refusal: RefusedError) -> None:
         letter = self._letter(record, refusal, str(refusal))
-        if self._too_large(letter):
+        if _size(letter) > self._limits.max_letter_bytes:
             # No broker would take it, and the service would stop at this record for ever.
             message = f"{refusal} The value is too large to be kept here: read it at the source's position."
             letter = self._letter(dataclasses.replace(record, value=None), refusal, message)
@@ -303,9 +305,6 @@ class Dispatcher:
             rule=refusal.rule,
             schema_id=refusal.schema_id,
         )
-
-    def _too_large(self, output: OutgoingRecord) -> bool:
-        return output.value is not None and len(output.value) > self._limits.max_value_bytes
 
     def _put(self, partition: Partition, record: Record, output: OutgoingRecord) -> None:
         self._outbox.put(Output(partition.source, record.timestamp_ms, output))
@@ -337,3 +336,8 @@ class Dispatcher:
             at_model=sum(len(p.at_model) for p in self._partitions.values()),
             waiting=sum(p.lanes.waiting for p in self._partitions.values()),
         )
+
+
+def _size(record: OutgoingRecord) -> int:
+    """Bytes of a record's value."""
+    return len(record.value or b"")

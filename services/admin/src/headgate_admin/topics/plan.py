@@ -137,7 +137,12 @@ def apply_topics(
 
 def wanted_config(contract: TopicContract) -> dict[str, str]:
     """Kafka's names and values of what a contract says of a topic's settings."""
-    return {"cleanup.policy": contract.cleanup_policy, "retention.ms": str(contract.retention_ms)}
+    return {
+        "cleanup.policy": contract.cleanup_policy,
+        "retention.ms": str(contract.retention_ms),
+        "max.message.bytes": str(contract.max_message_bytes),
+        "segment.bytes": str(contract.segment_bytes),
+    }
 
 
 def document_of(change: TopicChange) -> dict[str, Any]:
