@@ -1,0 +1,1 @@
+"""What stands between an agent and the models: what a call may cost, which model gets it, and what it has cost."""

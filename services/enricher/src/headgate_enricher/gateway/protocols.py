@@ -1,0 +1,104 @@
+"""What the gateway asks of others: a place where answers are kept, and a purse that says whether a call may be paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from headgate_schemas.agent import Usage
+
+if TYPE_CHECKING:
+    from headgate_runtime.records import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """On whose behalf a model is called.
+
+    Attributes:
+        source: Partition of the event.
+        offset: Offset of the event.
+        tenant: Whose budget pays; empty where the topic's contract names no tenant field.
+        deadline_s: Monotonic time by which the decision is wanted.
+    """
+
+    source: TopicPartition
+    offset: int
+    tenant: str
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """A model's answer and what was paid for it.
+
+    Attributes:
+        model_id: The model that gave it.
+        message: The answer as JSON, in LangChain's own form (``dumpd``); opaque to whoever keeps it.
+        usage: What it used; ``calls`` is 1.
+        cost_microdollars: What it cost, in millionths of a US dollar.
+    """
+
+    model_id: str
+    message: bytes
+    usage: Usage
+    cost_microdollars: int
+
+
+class Recordings(Protocol):
+    """Answers by the position they were given for, so that none is paid for twice; used on the model thread."""
+
+    def find(self, context: CallContext, number: int) -> RecordedAnswer | None:
+        """The answer this position got for its n-th call, counted from 0; never waits."""
+
+    async def store(self, context: CallContext, number: int, answer: RecordedAnswer) -> None:
+        """Keep an answer; returns once the broker has acknowledged it.
+
+        Raises:
+            UnavailableError: It could not be kept; the answer is good all the same.
+        """
+
+
+class Reservation(Protocol):
+    """Money and tokens set aside for one attempt; one that is never settled stays counted in full."""
+
+    def settle(self, tokens: int, cost_microdollars: int) -> None:
+        """Say what the attempt has used (input and output tokens); zeros where nothing was paid. Never waits."""
+
+
+class Purse(Protocol):
+    """Says whether a call may be paid; used on the model thread."""
+
+    async def reserve(self, tenant: str, tokens: int, cost_microdollars: int) -> Reservation | None:
+        """Set aside the most a call can use; None where that is over a limit.
+
+        Raises:
+            UnavailableError: Nobody can say now; the call is not made.
+        """
+
+
+class NoRecordings:
+    """Keeps nothing: every call is made."""
+
+    def find(self, context: CallContext, number: int) -> RecordedAnswer | None:  # noqa: ARG002 (Recordings)
+        """Finds nothing."""
+        return None
+
+    async def store(self, context: CallContext, number: int, answer: RecordedAnswer) -> None:
+        """Forgets the answer."""
+
+
+class UnlimitedPurse:
+    """Pays for everything: no budget is configured."""
+
+    async def reserve(self, tenant: str, tokens: int, cost_microdollars: int) -> Reservation | None:  # noqa: ARG002 (Purse)
+        """Always grants."""
+        return _UNCOUNTED
+
+
+class _Uncounted:
+    def settle(self, tokens: int, cost_microdollars: int) -> None:
+        """Nobody counts."""
+
+
+_UNCOUNTED = _Uncounted()
