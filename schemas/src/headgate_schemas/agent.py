@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Event = Mapping[str, Any]
+Memory = Mapping[str, Any]
+"""What an agent keeps of a key's events; JSON, small, never changed in place."""
 Tier = Literal["rules", "model", "fallback", "human"]
 Priority = Literal["low", "medium", "high"]
 
@@ -39,6 +41,21 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing a decision rests on, short and without personal data.
+
+    Attributes:
+        source: What it came from: ``rule``, ``feature``, ``tool`` or ``guard``.
+        name: Which of them, e.g. a rule's name or ``account_history.payments``.
+        value: What it said, as text.
+    """
+
+    source: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A decision on one event.
 
@@ -52,6 +69,7 @@ class Decision:
         prompt_hash: SHA-256 of the prompt as sent, hexadecimal; None where no model was asked.
         usage: What the model calls for this decision used.
         fallback_reason: Code of why the fallback decided; None where it did not.
+        evidence: What the decision rests on, most telling first; empty where nothing stood out.
     """
 
     decision: str
@@ -63,6 +81,7 @@ class Decision:
     prompt_hash: str | None = None
     usage: Usage = field(default_factory=Usage)
     fallback_reason: str | None = None
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +92,13 @@ class GreyCase:
         event: The event, untouched.
         features: What triage computed of it; numbers, booleans and short strings.
         floor: The decision of the rules; a model may be stricter, never laxer.
+        memory: What the agent remembered of the key before the event; None where that was nothing.
     """
 
     event: Event
     features: Mapping[str, Any]
     floor: Decision
+    memory: Memory | None = None
 
 
 class ModelAnswerError(Exception):
@@ -107,8 +128,21 @@ class Agent(Protocol):
     def version(self) -> str:
         """Hash of prompts, tools, model id, rules and policy: it changes when a decision could."""
 
-    def triage(self, events: Sequence[Event]) -> Sequence[Decision | GreyCase]:
-        """Decide a micro-batch without a model; one result an event, in order."""
+    def remember(self, memory: Memory | None, event: Event) -> Memory | None:
+        """Give what to remember of a key after an event, from the event and what was remembered before it alone.
+
+        The enricher calls it once an event, in the order of the key, keeps the result across restarts, and hands it
+        to ``triage`` with the key's next event. It must come out the same whenever it is repeated, and must not
+        change ``memory``, which others still read. An agent without memory returns None.
+        """
+
+    def triage(self, events: Sequence[Event], memories: Sequence[Memory | None]) -> Sequence[Decision | GreyCase]:
+        """Decide a micro-batch without a model; one result an event, in order.
+
+        Args:
+            events: The events.
+            memories: What was remembered of each event's key before it; None where that is nothing.
+        """
 
     async def deliberate(self, case: GreyCase) -> Decision:
         """Ask the model about one event.

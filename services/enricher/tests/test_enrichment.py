@@ -15,7 +15,7 @@ from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.records import Record
 from headgate_runtime.testing import MemoryRegistry
 from headgate_schemas import Contracts, RecordSchema, compile_rules, field_getter
-from headgate_schemas.agent import Decision, Usage
+from headgate_schemas.agent import Decision, Evidence, Usage
 from headgate_schemas.records import parse_record
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ INPUT, OUTPUT = CONTRACTS.topic("raw-events"), CONTRACTS.topic("enriched-events"
 READ_AS, WRITE_AS = CONTRACTS.record(INPUT.record), CONTRACTS.record(OUTPUT.record)
 STAMP = Stamp("risk", "abc", "amazon.nova-micro-v1:0", Price(input=0.035, output=0.14), "1.2.3")
 RULES = Decision("allow", "nothing speaks against it", 0.1, "low", 0.9, "rules")
-MODEL = Decision("flag_high_risk", "it looks odd", 0.8, "high", 0.7, "model", "f" * 64, Usage(2, 1000, 100))
+SEEN = (Evidence("rule", "probing_page", "0.86"), Evidence("tool", "account_history.events", "3"))
+MODEL = Decision(
+    "flag_high_risk", "it looks odd", 0.8, "high", 0.7, "model", "f" * 64, Usage(2, 1000, 100), evidence=SEEN
+)
 FALLBACK = dataclasses.replace(RULES, tier="fallback", fallback_reason="throttled")
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -111,6 +114,10 @@ def test_the_record_says_who_decided_from_what_and_for_how_much() -> None:
         "output_tokens": 100,
         "cost_microdollars": 49,
         "fallback_reason": None,
+        "evidence": [
+            {"source": "rule", "name": "probing_page", "value": "0.86"},
+            {"source": "tool", "name": "account_history.events", "value": "3"},
+        ],
     }
     assert written["processing_metadata"] == {
         "ingestion_time": 1_760_000_000_000,
@@ -134,6 +141,7 @@ def test_the_record_says_who_decided_from_what_and_for_how_much() -> None:
         ({"decision": None}, None),
         ({"confidence": "high"}, None),
         ({"usage": None}, None),
+        ({"evidence": (Evidence("rule", "probing_page", None),)}, None),  # type: ignore[arg-type] - what is tested
     ],
 )
 @pytest.mark.parametrize("same", [True, False])

@@ -165,6 +165,9 @@ class Enrichment:
             "output_tokens": usage.output_tokens,
             "cost_microdollars": self.cost_microdollars(decision),
             "fallback_reason": decision.fallback_reason,
+            "evidence": [
+                {"source": found.source, "name": found.name, "value": found.value} for found in decision.evidence
+            ],
         }
 
     def _processing_metadata(self, record: Record, now_ms: int) -> dict[str, Any]:
