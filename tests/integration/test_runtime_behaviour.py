@@ -11,20 +11,22 @@ from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.compacted import read_compacted
 from headgate_runtime.kafka.consumer import KafkaConsumer
 from headgate_runtime.kafka.producer import KafkaProducer
+from headgate_runtime.kafka.ranges import read_range
 from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
 from headgate_runtime.testing.behaviour import (
     CompactedBehaviour,
     ConsumerBehaviour,
     GroupBehaviour,
     ProducerBehaviour,
+    RangeBehaviour,
     TransactionBehaviour,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from headgate_local.fixtures import Brokers
-    from headgate_runtime.records import Record
+    from headgate_runtime.records import Record, TopicPartition
 
 
 class KafkaBackend:
@@ -52,6 +54,11 @@ class KafkaBackend:
     def read_compacted(self, topic: str, partitions: Sequence[int]) -> dict[tuple[int, bytes], Record]:
         return read_compacted(self.settings, topic, partitions, timeout_s=3)
 
+    def read_range(
+        self, starts: Mapping[TopicPartition, int], take: Callable[[Record], None]
+    ) -> dict[TopicPartition, int]:
+        return read_range(self.settings, starts, take, timeout_s=10)
+
 
 @pytest.fixture
 def kafka(stack: Brokers) -> KafkaBackend:
@@ -71,6 +78,10 @@ class TestTransactions(TransactionBehaviour):
 
 
 class TestProducer(ProducerBehaviour):
+    pass
+
+
+class TestRange(RangeBehaviour):
     pass
 
 

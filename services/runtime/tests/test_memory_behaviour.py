@@ -10,13 +10,14 @@ from headgate_runtime.testing.behaviour import (
     ConsumerBehaviour,
     GroupBehaviour,
     ProducerBehaviour,
+    RangeBehaviour,
     TransactionBehaviour,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from headgate_runtime.records import Record
+    from headgate_runtime.records import Record, TopicPartition
 
 
 class MemoryBackend:
@@ -44,6 +45,11 @@ class MemoryBackend:
     def read_compacted(self, topic: str, partitions: Sequence[int]) -> dict[tuple[int, bytes], Record]:
         return self.broker.read_compacted(topic, partitions)
 
+    def read_range(
+        self, starts: Mapping[TopicPartition, int], take: Callable[[Record], None]
+    ) -> dict[TopicPartition, int]:
+        return self.broker.read_range(starts, take)
+
 
 @pytest.fixture
 def kafka() -> MemoryBackend:
@@ -63,6 +69,10 @@ class TestTransactions(TransactionBehaviour):
 
 
 class TestProducer(ProducerBehaviour):
+    pass
+
+
+class TestRange(RangeBehaviour):
     pass
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headgate_runtime.config import KafkaSettings
-    from headgate_runtime.kafka.protocols import OnDelivery
+    from headgate_runtime.kafka.protocols import OnDelivery, OnOffset
     from headgate_runtime.records import OutgoingRecord
 
 _CLOSE_TIMEOUT_S: Final = 10.0
@@ -42,11 +42,13 @@ class KafkaProducer:
         self._producer = self._context.make(Producer, PREFERENCES, properties=properties, fixed=FIXED)
         self._failure: HeadgateError | None = None
 
-    def send(self, record: OutgoingRecord, on_delivery: OnDelivery | None = None) -> None:
+    def send(
+        self, record: OutgoingRecord, on_delivery: OnDelivery | None = None, on_offset: OnOffset | None = None
+    ) -> None:
         """Queue a record; see ``RecordProducer``."""
         report = self._keep if on_delivery is None else on_delivery
         try:
-            produce(self._producer, record, partial(self._delivered, report))
+            produce(self._producer, record, partial(self._delivered, report, on_offset))
         except BufferError as error:
             raise BackpressureError("the producer's queue is full: wait for deliveries, then send again") from error
         except KafkaException as error:
@@ -76,7 +78,12 @@ class KafkaProducer:
         if left := self.flush(_CLOSE_TIMEOUT_S):
             raise UnavailableError(f"{left} records were never acknowledged: the brokers do not answer")
 
-    def _delivered(self, report: OnDelivery, error: KafkaError | None, message: Message) -> None:
+    def _delivered(
+        self, report: OnDelivery, on_offset: OnOffset | None, error: KafkaError | None, message: Message
+    ) -> None:
+        offset = message.offset()
+        if on_offset is not None and error is None and offset is not None and offset >= 0:
+            on_offset(offset)
         report(None if error is None else self._context.translate(error, f"deliver to {message.topic()}"))
 
     def _keep(self, error: HeadgateError | None) -> None:

@@ -11,6 +11,7 @@ from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 OnAssign = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
 OnRemove = Callable[[Sequence[TopicPartition]], None]
 OnDelivery = Callable[[HeadgateError | None], None]
+OnOffset = Callable[[int], None]
 
 
 class RecordConsumer(Protocol):
@@ -77,13 +78,17 @@ class RecordConsumer(Protocol):
 class RecordProducer(Protocol):
     """Produces idempotently, acknowledged by all in-sync replicas."""
 
-    def send(self, record: OutgoingRecord, on_delivery: OnDelivery | None = None) -> None:
+    def send(
+        self, record: OutgoingRecord, on_delivery: OnDelivery | None = None, on_offset: OnOffset | None = None
+    ) -> None:
         """Queue a record.
 
         Args:
             record: The record.
             on_delivery: Called by a later ``poll`` or ``flush`` with None once acknowledged, else with the error.
                 Without it a failure is raised by the next ``poll`` or ``flush``.
+            on_offset: Called right before ``on_delivery(None)`` with the record's offset; not called where the broker
+                does not say it, as after a repetition that it recognised.
 
         Raises:
             BackpressureError: The queue is full.

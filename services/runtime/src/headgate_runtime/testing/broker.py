@@ -15,7 +15,7 @@ from headgate_runtime.testing.group import Group
 from headgate_runtime.testing.log import PartitionLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 
 @dataclass
@@ -86,16 +86,33 @@ class MemoryBroker:
         Raises:
             UnavailableError: A transaction is open below the end, which would be waited for in vain here.
         """
+        table: dict[tuple[int, bytes], Record] = {}
+
+        def take(record: Record) -> None:
+            table[record.partition, record.key or b""] = record
+
+        self.read_range({TopicPartition(topic, number): 0 for number in partitions}, take)
+        return {key: record for key, record in table.items() if record.value is not None}
+
+    def read_range(
+        self, starts: Mapping[TopicPartition, int], take: Callable[[Record], None]
+    ) -> dict[TopicPartition, int]:
+        """Do what ``headgate_runtime.kafka.ranges.read_range`` does.
+
+        Raises:
+            UnavailableError: A transaction is open below the end, which would be waited for in vain here.
+        """
         with self.lock:
             self.check_available()
-            table: dict[tuple[int, bytes], Record] = {}
-            for number in partitions:
-                log = self.log(TopicPartition(topic, number))
+            ends: dict[TopicPartition, int] = {}
+            for partition, start in starts.items():
+                log = self.log(partition)
                 if log.stable_end < log.end:
-                    raise UnavailableError(f"{topic}: did not reach the end of [{number}]: a transaction is open")
-                for record in log.visible(0, log.end)[0]:
-                    table[number, record.key or b""] = record
-            return {key: record for key, record in table.items() if record.value is not None}
+                    raise UnavailableError(f"did not reach the end of {partition}: a transaction is open")
+                for record in log.visible(start, log.end)[0]:
+                    take(record)
+                ends[partition] = log.end
+            return ends
 
     def append(self, outgoing: OutgoingRecord, transaction: int | None = None) -> Record:
         """Add a record to its partition: the one it names, else its key's, else the next in turn.

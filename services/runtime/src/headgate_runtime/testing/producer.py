@@ -11,7 +11,7 @@ from headgate_runtime.testing.group import GroupMetadata
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from headgate_runtime.kafka.protocols import OnDelivery
+    from headgate_runtime.kafka.protocols import OnDelivery, OnOffset
     from headgate_runtime.records import OutgoingRecord, TopicPartition
     from headgate_runtime.testing.broker import MemoryBroker
 
@@ -22,20 +22,22 @@ class MemoryProducer:
     def __init__(self, broker: MemoryBroker, *, queue_limit: int = 100_000) -> None:
         self._broker = broker
         self._queue_limit = queue_limit
-        self._queue: deque[tuple[OutgoingRecord, OnDelivery | None]] = deque()
+        self._queue: deque[tuple[OutgoingRecord, OnDelivery | None, OnOffset | None]] = deque()
 
-    def send(self, record: OutgoingRecord, on_delivery: OnDelivery | None = None) -> None:
+    def send(
+        self, record: OutgoingRecord, on_delivery: OnDelivery | None = None, on_offset: OnOffset | None = None
+    ) -> None:
         """Queue a record; see ``RecordProducer``."""
         if len(self._queue) >= self._queue_limit:
             raise BackpressureError("the producer's queue is full: wait for deliveries, then send again")
-        self._queue.append((record, on_delivery))
+        self._queue.append((record, on_delivery, on_offset))
 
     def poll(self) -> None:
         """Deliver what is queued, unless the broker is away."""
         failure: HeadgateError | None = None
         while self._queue and self._broker.available:
-            record, on_delivery = self._queue.popleft()
-            error = self._deliver(record)
+            record, on_delivery, on_offset = self._queue.popleft()
+            error = self._deliver(record, on_offset)
             if on_delivery is not None:
                 on_delivery(error)
             else:
@@ -56,11 +58,13 @@ class MemoryProducer:
         """Flush."""
         self.poll()
 
-    def _deliver(self, record: OutgoingRecord) -> HeadgateError | None:
+    def _deliver(self, record: OutgoingRecord, on_offset: OnOffset | None) -> HeadgateError | None:
         try:
-            self._broker.append(record)
+            offset = self._broker.append(record).offset
         except HeadgateError as error:
             return error
+        if on_offset is not None:
+            on_offset(offset)
         return None
 
 

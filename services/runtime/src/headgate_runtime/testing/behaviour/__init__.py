@@ -4,7 +4,7 @@ A test module makes a class of each, and a fixture ``kafka`` that gives a ``Back
 """
 
 from headgate_runtime.testing.behaviour.consuming import ConsumerBehaviour, GroupBehaviour
-from headgate_runtime.testing.behaviour.producing import CompactedBehaviour, ProducerBehaviour
+from headgate_runtime.testing.behaviour.producing import CompactedBehaviour, ProducerBehaviour, RangeBehaviour
 from headgate_runtime.testing.behaviour.suite import Backend
 from headgate_runtime.testing.behaviour.transactions import TransactionBehaviour
 
@@ -14,5 +14,6 @@ __all__ = [
     "ConsumerBehaviour",
     "GroupBehaviour",
     "ProducerBehaviour",
+    "RangeBehaviour",
     "TransactionBehaviour",
 ]

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headgate_runtime.errors import HeadgateError, RejectedError, UnavailableError
-from headgate_runtime.records import OutgoingRecord
+from headgate_runtime.records import OutgoingRecord, TopicPartition
 from headgate_runtime.testing.behaviour.suite import WAIT_S, Suite
 from headgate_runtime.testing.waiting import eventually
 
 if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import RecordProducer
+    from headgate_runtime.records import Record
 
 
 class ProducerBehaviour(Suite):
@@ -29,6 +30,20 @@ class ProducerBehaviour(Suite):
         assert producer.outstanding() == 0
         assert outcomes == [None] * 10
         producer.close()
+
+    def test_an_acknowledged_record_s_offset_is_reported_before_its_delivery(self) -> None:
+        topic = self.kafka.create_topic(1)
+        producer = self.kafka.producer()
+        reports: list[object] = []
+        for number in range(3):
+            producer.send(OutgoingRecord(topic, b"k", b"%d" % number, partition=0), reports.append, reports.append)
+        assert producer.flush(WAIT_S) == 0
+        producer.send(OutgoingRecord(topic, b"k", b"x" * 2_000_000, partition=0), reports.append, reports.append)
+        producer.flush(WAIT_S)
+        producer.close()
+        *delivered, refused = reports
+        assert delivered == [0, None, 1, None, 2, None]
+        assert isinstance(refused, RejectedError)
 
     def test_a_key_goes_to_the_partition_the_java_client_would_choose(self) -> None:
         topic = self.kafka.create_topic(8)
@@ -61,6 +76,37 @@ class ProducerBehaviour(Suite):
         producer.close()
         assert isinstance(outcomes[0], RejectedError)
         assert outcomes[1] is None
+
+
+class RangeBehaviour(Suite):
+    """A stretch of a topic, read outside of any group."""
+
+    def test_records_are_handed_over_from_the_start_asked_for_to_the_end(self) -> None:
+        topic = self.kafka.create_topic(3)
+        self.produce(topic, b"a", b"b", b"c", partition=0)
+        self.produce(topic, b"d", partition=1)
+        records: list[Record] = []
+        starts = {TopicPartition(topic, 0): 1, TopicPartition(topic, 1): 9, TopicPartition(topic, 2): 0}
+        ends = self.kafka.read_range(starts, records.append)
+        assert [(record.partition, record.offset, record.value) for record in records] == [(0, 1, b"b"), (0, 2, b"c")]
+        assert {partition.partition: end for partition, end in ends.items()} == {0: 3, 1: 1, 2: 0}
+
+    def test_aborted_records_are_passed_over_and_count_into_the_end(self) -> None:
+        topic = self.kafka.create_topic(1)
+        producer = self.transactional()
+        for value, keep in ((b"dropped", False), (b"kept", True)):
+            producer.begin()
+            producer.send(OutgoingRecord(topic, b"a", value, partition=0))
+            if keep:
+                producer.commit({}, None)
+            else:
+                producer.abort()
+        producer.close()
+        records: list[Record] = []
+        place = TopicPartition(topic, 0)
+        ends = self.kafka.read_range({place: 0}, records.append)
+        assert [record.value for record in records] == [b"kept"]
+        assert ends == {place: records[0].offset + 2}
 
 
 class CompactedBehaviour(Suite):

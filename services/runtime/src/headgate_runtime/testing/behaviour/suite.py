@@ -40,6 +40,11 @@ class Backend(Protocol):
     def read_compacted(self, topic: str, partitions: Sequence[int]) -> dict[tuple[int, bytes], Record]:
         """Read a compacted topic as a table."""
 
+    def read_range(
+        self, starts: Mapping[TopicPartition, int], take: Callable[[Record], None]
+    ) -> dict[TopicPartition, int]:
+        """Read from offsets to the ends, and return those."""
+
 
 class Member:
     """A consumer in a group, with what its callbacks were told and what it has read."""
