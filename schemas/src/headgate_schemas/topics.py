@@ -147,6 +147,7 @@ class TopicContract(_Contract):
         retention_ms: Milliseconds a record is kept, -1 for ever.
         max_message_bytes: Largest record batch the brokers take; Kafka's own default where it is not written.
         segment_bytes: Size at which a log segment is closed; only closed ones are compacted or dropped.
+        timestamps: Whether a record's timestamp is its producer's (``create``) or the brokers' (``append``).
         fields: Which fields are key, event id, event time and tenant.
         producers: Services that write it; ``consumers`` read it.
         dead_letters: Topic of the records that could not be processed.
@@ -164,6 +165,7 @@ class TopicContract(_Contract):
     max_message_bytes: Annotated[int, Field(ge=1_024)] = 1_048_588
     segment_bytes: Annotated[int, Field(ge=1_048_576)] = 1_073_741_824
     cleanup_policy: Literal["delete", "compact", "compact,delete"]
+    timestamps: Literal["create", "append"] = "create"
     fields: EventFields
     producers: tuple[Name, ...]
     consumers: tuple[Name, ...]

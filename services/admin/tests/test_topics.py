@@ -34,6 +34,7 @@ SETTINGS = {
     "retention.ms": "604800000",
     "max.message.bytes": "1048588",
     "segment.bytes": "1073741824",
+    "message.timestamp.type": "CreateTime",
 }
 
 
@@ -137,8 +138,8 @@ def test_applying_a_plan_leaves_nothing_to_plan(states: dict[str, MemoryTopic]) 
 
 def test_apply_twice_changes_nothing_the_second_time(cluster: MemoryCluster) -> None:
     code, first = headgate_topics("apply", "--replication-factor", "3")
-    assert (code, len(first["changes"])) == (0, 5)
-    assert cluster.created_with == [3] * 5
+    assert (code, len(first["changes"])) == (0, len(CONTRACTS.topics))
+    assert cluster.created_with == [3] * len(CONTRACTS.topics)
     assert headgate_topics("apply") == (0, {"applied": True, "changes": []})
     assert headgate_topics("diff") == (0, {"applied": False, "changes": []})
 
@@ -151,7 +152,7 @@ def test_a_dry_run_shows_the_changes_and_makes_none(cluster: MemoryCluster) -> N
 
 def test_diff_says_by_its_exit_code_that_there_is_a_difference(cluster: MemoryCluster) -> None:
     code, document = headgate_topics("diff")
-    assert (code, len(document["changes"])) == (1, 5)
+    assert (code, len(document["changes"])) == (1, len(CONTRACTS.topics))
     assert cluster.current == {}
 
 
@@ -171,9 +172,9 @@ def test_brokers_that_do_not_answer_give_their_own_exit_code(cluster: MemoryClus
 def test_people_get_a_table(cluster: MemoryCluster) -> None:
     result = CliRunner().invoke(cli.app, ["apply"])
     assert result.exit_code == 0
-    assert "5 changes made" in result.stdout
+    assert f"{len(CONTRACTS.topics)} changes made" in result.stdout
     assert "enricher-progress" in result.stdout.replace("\n", "")
-    assert len(cluster.current) == 5
+    assert len(cluster.current) == len(CONTRACTS.topics)
 
 
 def test_list_shows_every_contract_and_asks_no_broker(cluster: MemoryCluster) -> None:

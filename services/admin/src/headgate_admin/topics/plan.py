@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _VISIBLE_TIMEOUT_S = 15.0
 _VISIBLE_POLL_S = 0.1
+_TIMESTAMPS = {"create": "CreateTime", "append": "LogAppendTime"}
 
 
 class TopicState(Protocol):
@@ -142,6 +143,7 @@ def wanted_config(contract: TopicContract) -> dict[str, str]:
         "retention.ms": str(contract.retention_ms),
         "max.message.bytes": str(contract.max_message_bytes),
         "segment.bytes": str(contract.segment_bytes),
+        "message.timestamp.type": _TIMESTAMPS[contract.timestamps],
     }
 
 
