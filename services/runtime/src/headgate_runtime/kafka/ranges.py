@@ -35,7 +35,7 @@ def read_range(
 
     Args:
         settings: How to reach the brokers.
-        starts: First offset wanted of each partition.
+        starts: First offset wanted of each partition; a negative one counts back from the end.
         take: Gets each record, in order per partition; nothing is kept here.
         timeout_s: Longest the whole read may take.
 
@@ -45,7 +45,8 @@ def read_range(
     """
     deadline = time.monotonic() + timeout_s
     ends = KafkaAdmin(settings).high_watermarks(list(starts), timeout_s=timeout_s)
-    wanted = {partition: start for partition, start in starts.items() if start < ends[partition]}
+    firsts = {partition: start if start >= 0 else max(0, ends[partition] + start) for partition, start in starts.items()}
+    wanted = {partition: first for partition, first in firsts.items() if first < ends[partition]}
     if not wanted:
         return ends
     reader = _Reader(settings, wanted, ends, take)

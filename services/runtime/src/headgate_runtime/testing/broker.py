@@ -109,7 +109,7 @@ class MemoryBroker:
                 log = self.log(partition)
                 if log.stable_end < log.end:
                     raise UnavailableError(f"did not reach the end of {partition}: a transaction is open")
-                for record in log.visible(start, log.end)[0]:
+                for record in log.visible(start if start >= 0 else max(0, log.end + start), log.end)[0]:
                     take(record)
                 ends[partition] = log.end
             return ends

@@ -91,6 +91,14 @@ class RangeBehaviour(Suite):
         assert [(record.partition, record.offset, record.value) for record in records] == [(0, 1, b"b"), (0, 2, b"c")]
         assert {partition.partition: end for partition, end in ends.items()} == {0: 3, 1: 1, 2: 0}
 
+    def test_a_negative_start_counts_back_from_the_end(self) -> None:
+        topic = self.kafka.create_topic(2)
+        self.produce(topic, b"a", b"b", b"c", partition=0)
+        self.produce(topic, b"d", partition=1)
+        records: list[Record] = []
+        self.kafka.read_range({TopicPartition(topic, 0): -2, TopicPartition(topic, 1): -2}, records.append)
+        assert sorted(record.value or b"" for record in records) == [b"b", b"c", b"d"]
+
     def test_aborted_records_are_passed_over_and_count_into_the_end(self) -> None:
         topic = self.kafka.create_topic(1)
         producer = self.transactional()
