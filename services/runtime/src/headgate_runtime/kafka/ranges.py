@@ -45,7 +45,9 @@ def read_range(
     """
     deadline = time.monotonic() + timeout_s
     ends = KafkaAdmin(settings).high_watermarks(list(starts), timeout_s=timeout_s)
-    firsts = {partition: start if start >= 0 else max(0, ends[partition] + start) for partition, start in starts.items()}
+    firsts = {
+        partition: start if start >= 0 else max(0, ends[partition] + start) for partition, start in starts.items()
+    }
     wanted = {partition: first for partition, first in firsts.items() if first < ends[partition]}
     if not wanted:
         return ends
