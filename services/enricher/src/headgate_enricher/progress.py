@@ -12,10 +12,12 @@ class Mark(NamedTuple):
     Attributes:
         watermark: Every record below this offset is done; the group's next offset.
         done: Offsets above the watermark that are done, as :func:`encode_done` writes them.
+        answers_from: First offset in the results topic that may hold an answer to a record not done; None: not known.
     """
 
     watermark: int
     done: bytes
+    answers_from: int | None = None
 
 
 START = Mark(0, b"")
@@ -87,6 +89,10 @@ class PartitionProgress:
             return False
         self._pending[offset] = None
         return True
+
+    def is_open(self, offset: int) -> bool:
+        """Whether the record at an offset is yet to be done: consumed and pending, or still to come."""
+        return offset in self._pending or (offset >= self._position and not self._is_done(offset))
 
     def complete(self, offset: int) -> None:
         """An admitted record's output, or dead letter, is part of the next commit."""

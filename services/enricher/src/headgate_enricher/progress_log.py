@@ -48,7 +48,7 @@ class ProgressLog:
         """The marks to start from; absent where the group has never committed.
 
         The committed offsets are read first: that waits for the last owner's pending transaction, and none can follow it.
-        Where an operator has moved the group's offset, the offset counts and the done-set, which belongs to another, does not.
+        Where an operator has moved the group's offset, the offset counts; the rest, which belongs to another, does not.
 
         Raises:
             ConfigurationError: A progress record cannot be read.
@@ -76,6 +76,7 @@ class ProgressLog:
             "partition": source.partition,
             "watermark": mark.watermark,
             "done": mark.done,
+            "answers_from": mark.answers_from,
         }
         return OutgoingRecord(self._topic, self._key(source), self._encoder.encode(value), partition=source.partition)
 
@@ -87,7 +88,7 @@ class ProgressLog:
                 f"The progress record at {record.topic}/{record.partition}/{record.offset} cannot be read ({error}). "
                 f"Register the topic's schema again, or delete the record and accept that events are decided twice."
             ) from error
-        return Mark(value["watermark"], value["done"])
+        return Mark(value["watermark"], value["done"], value["answers_from"])
 
     def _key(self, source: TopicPartition) -> bytes:
         return f"{self._group}/{source.topic}/{source.partition}".encode()

@@ -1,0 +1,398 @@
+"""Answers in a topic: kept before use, found by the next owner while their event is not done, and forgotten after."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from headgate_enricher.gateway.protocols import CallContext, RecordedAnswer
+from headgate_enricher.progress import Mark, PartitionProgress
+from headgate_enricher.results import UNKNOWN_START_RECORDS, ModelResults
+from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.errors import UnavailableError
+from headgate_runtime.metrics import Metrics
+from headgate_runtime.records import OutgoingRecord, TopicPartition
+from headgate_runtime.testing import MemoryBroker, MemoryProducer, MemoryRegistry, eventually
+from headgate_schemas import Contracts
+from headgate_schemas.agent import Usage
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from langchain_core.messages import AIMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from headgate_enricher.results import ReadRange
+    from headgate_runtime.kafka.protocols import OnDelivery, OnOffset
+    from headgate_runtime.records import Record
+
+CONTRACTS = Contracts.load()
+CONTRACT = CONTRACTS.topic("model-results")
+RECORD = CONTRACTS.record(CONTRACT.record)
+SOURCE = TopicPartition("raw-events", 2)
+OTHER = TopicPartition("raw-events", 0)
+FRESH = Mark(0, b"", 0)
+
+
+def answer(text: str = "yes", cost: int = 7) -> RecordedAnswer:
+    return RecordedAnswer("model-1", AIMessage(text).model_dump_json().encode(), Usage(1, 600, 80), cost)
+
+
+def position(offset: int, source: TopicPartition = SOURCE, seconds: float = 30.0) -> CallContext:
+    return CallContext(source, offset, "tenant", time.monotonic() + seconds)
+
+
+class Owner:
+    """An enricher, as far as answers are concerned, from its assignment on."""
+
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        mark: Mark = FRESH,
+        version: str = "v1",
+        producer: Callable[[MemoryBroker], MemoryProducer] = MemoryProducer,
+        read: ReadRange | None = None,
+    ) -> None:
+        registry = MemoryRegistry()
+        registry.register(CONTRACT.subject, RECORD.text)
+        self.metrics = Metrics()
+        self.results = ModelResults(
+            topic=CONTRACT.topic,
+            agent_version=version,
+            encoder=Encoder(registry, CONTRACT.subject, RECORD),
+            decoder=Decoder(registry, RECORD),
+            producer=producer(broker),
+            read=read or broker.read_range,
+            metrics=self.metrics,
+            now_ms=lambda: 1_764_000_000_000,
+        )
+        self.progress = PartitionProgress(mark)
+        self.results.restore({SOURCE: (self.progress, mark.answers_from)})
+
+    def store(self, offset: int, number: int = 0, text: str = "yes", *, seconds: float = 30.0) -> None:
+        asyncio.run(self.results.store(position(offset, seconds=seconds), number, answer(text)))
+
+    def find(self, offset: int, number: int = 0) -> RecordedAnswer | None:
+        return self.results.find(position(offset), number)
+
+    def mark(self) -> Mark:
+        return self.progress.mark()._replace(answers_from=self.results.answers_from(SOURCE))
+
+    def count(self, name: str) -> float:
+        return self.metrics.registry.get_sample_value(f"headgate_model_results_{name}_total") or 0.0
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    broker = MemoryBroker()
+    broker.create_topic(CONTRACT.topic, 4)
+    return broker
+
+
+def test_the_next_owner_finds_an_answer_as_it_was(broker: MemoryBroker) -> None:
+    first = Owner(broker)
+    first.store(5)
+    first.store(5, number=1, text="and yes again")
+    second = Owner(broker)
+    assert second.find(5) == answer()
+    assert second.find(5, number=1) == answer("and yes again")
+    assert (second.find(5, number=2), second.find(6)) == (None, None)
+    assert (first.count("kept"), second.count("reused")) == (2, 2)
+
+
+def test_an_answer_is_on_the_partition_of_its_events_number_under_a_key_of_its_own(broker: MemoryBroker) -> None:
+    owner = Owner(broker)
+    owner.store(5)
+    owner.store(5, number=1)
+    records = broker.records(CONTRACT.topic)
+    assert [record.partition for record in records] == [SOURCE.partition] * 2
+    assert [record.key for record in records] == [b"raw-events/2/5/v1/0", b"raw-events/2/5/v1/1"]
+
+
+def test_storing_returns_after_the_broker_has_acknowledged(broker: MemoryBroker) -> None:
+    async def store_during_an_outage() -> tuple[bool, bool]:
+        broker.available = False
+        task = asyncio.create_task(owner.results.store(position(5), 0, answer()))
+        await asyncio.sleep(0.05)
+        waited = not task.done()
+        broker.available = True
+        await task
+        return waited, task.done()
+
+    owner = Owner(broker)
+    assert asyncio.run(store_during_an_outage()) == (True, True)
+    assert len(broker.records(CONTRACT.topic)) == 1
+
+
+def test_an_answer_the_broker_does_not_take_in_time_is_left_with_half_the_time(broker: MemoryBroker) -> None:
+    owner = Owner(broker)
+    broker.available = False
+    started_s = time.monotonic()
+    with pytest.raises(UnavailableError, match="has not acknowledged it in time"):
+        owner.store(5, seconds=0.4)
+    assert 0.15 < time.monotonic() - started_s < 0.35
+    assert owner.count("lost") == 1
+    broker.available = True
+
+
+def test_a_refused_answer_is_no_more_than_not_kept(broker: MemoryBroker) -> None:
+    owner = Owner(broker)
+    broker.max_record_bytes = 10
+    with pytest.raises(UnavailableError, match="larger than the topic allows"):
+        owner.store(5)
+    broker.max_record_bytes = 100_000
+    owner.store(6)
+    assert (owner.count("lost"), owner.count("kept")) == (1, 1)
+
+
+def test_a_cancelled_call_s_answer_is_kept_all_the_same(broker: MemoryBroker) -> None:
+    async def cancel_while_it_waits() -> None:
+        broker.available = False
+        task = asyncio.create_task(owner.results.store(position(5), 0, answer()))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        broker.available = True
+
+    owner = Owner(broker)
+    asyncio.run(cancel_while_it_waits())
+    eventually(lambda: len(broker.records(CONTRACT.topic)) == 1, 5)
+    assert Owner(broker).find(5) == answer()
+
+
+def test_answers_to_what_is_done_are_not_read_back(broker: MemoryBroker) -> None:
+    first = Owner(broker)
+    for offset in range(6):
+        first.progress.admit(offset)
+        first.store(offset)
+    for offset in (0, 1, 4):
+        first.progress.complete(offset)
+    second = Owner(broker, first.mark())
+    assert [second.find(offset) is not None for offset in range(6)] == [False, False, True, True, False, True]
+
+
+def test_a_commit_says_where_the_first_answer_still_of_use_is(broker: MemoryBroker) -> None:
+    owner = Owner(broker)
+    for offset in range(4):
+        owner.progress.admit(offset)
+        owner.store(offset)
+    owner.progress.complete(0)
+    owner.progress.complete(2)
+    assert owner.mark() == Mark(1, owner.progress.mark().done, 1)
+    owner.progress.complete(1)
+    owner.progress.complete(3)
+    assert owner.mark() == Mark(4, b"", 4)
+
+
+def test_a_commit_keeps_the_first_of_an_events_answers_in_reach(broker: MemoryBroker) -> None:
+    owner = Owner(broker)
+    owner.store(5)
+    owner.store(5, number=1)
+    assert owner.mark().answers_from == 0
+
+
+def test_nothing_of_use_left_is_said_to_be_the_end_and_so_nothing_is_read_back(broker: MemoryBroker) -> None:
+    first = Owner(broker)
+    first.store(0)
+    first.store(1)
+    assert Owner(broker, Mark(2, b"", 0)).mark().answers_from == 2
+
+
+def test_answers_read_back_keep_their_place_until_they_are_used(broker: MemoryBroker) -> None:
+    first = Owner(broker)
+    for offset in range(3):
+        first.store(offset)
+    second = Owner(broker)
+    second.progress.admit(0)
+    second.progress.complete(0)
+    assert second.mark().answers_from == 1
+    third = Owner(broker, second.mark())
+    assert (third.find(0), third.find(1), third.find(2)) == (None, answer(), answer())
+
+
+def test_memory_holds_nothing_of_what_is_done(broker: MemoryBroker) -> None:
+    for offset in range(50):
+        Owner(broker).store(offset)
+    owner = Owner(broker)
+    for offset in range(50):
+        owner.progress.admit(offset)
+        owner.progress.complete(offset)
+    owner.mark()
+    assert [owner.find(offset) for offset in range(50)] == [None] * 50
+
+
+def test_where_no_commit_says_from_where_the_last_answers_are_read(broker: MemoryBroker) -> None:
+    starts: list[int] = []
+
+    def read(wanted: Mapping[TopicPartition, int], take: Callable[[Record], None]) -> Mapping[TopicPartition, int]:
+        starts.extend(wanted.values())
+        return broker.read_range(wanted, take)
+
+    Owner(broker).store(5)
+    assert Owner(broker, Mark(3, b""), read=read).find(5) == answer()
+    assert starts == [-UNKNOWN_START_RECORDS]
+
+
+def test_another_version_of_the_agent_asks_anew(broker: MemoryBroker) -> None:
+    Owner(broker).store(5)
+    assert Owner(broker, version="v2").find(5) is None
+
+
+def test_an_answer_to_another_topics_event_is_not_taken_for_ones_own(broker: MemoryBroker) -> None:
+    owner = Owner(broker)
+    elsewhere = TopicPartition("other-events", SOURCE.partition)
+    owner.results.restore({elsewhere: (PartitionProgress(FRESH), 0)})
+    asyncio.run(owner.results.store(position(5, elsewhere), 0, answer()))
+    assert Owner(broker).find(5) is None
+
+
+def test_an_unreadable_answer_is_passed_over(broker: MemoryBroker) -> None:
+    broker.append(OutgoingRecord(CONTRACT.topic, b"k", b"\x00\x00\x00\x00\x63", partition=SOURCE.partition))
+    Owner(broker).store(5)
+    assert Owner(broker).find(5) == answer()
+
+
+def test_the_first_of_two_answers_to_one_call_counts(broker: MemoryBroker) -> None:
+    owner = Owner(broker)
+    owner.store(5, text="first")
+    owner.store(5, text="second")
+    assert Owner(broker).find(5) == answer("first")
+
+
+def test_a_partition_given_up_takes_no_more_answers_and_its_last_are_in_the_log(broker: MemoryBroker) -> None:
+    def come_back() -> None:
+        broker.available = True
+
+    async def release_while_it_waits() -> None:
+        broker.available = False
+        task = asyncio.create_task(owner.results.store(position(5), 0, answer()))
+        await asyncio.sleep(0.05)
+        asyncio.get_running_loop().call_later(0.1, come_back)
+        await asyncio.to_thread(owner.results.release, [SOURCE])
+        assert len(broker.records(CONTRACT.topic)) == 1
+        await task
+
+    owner = Owner(broker)
+    asyncio.run(release_while_it_waits())
+    assert owner.find(5) is None
+    with pytest.raises(UnavailableError, match="another instance"):
+        owner.store(6)
+    assert Owner(broker).find(5) == answer()
+
+
+def test_a_partition_that_comes_back_brings_its_answers(broker: MemoryBroker) -> None:
+    owner = Owner(broker)
+    owner.store(5)
+    owner.results.release([SOURCE])
+    assert owner.find(5) is None
+    owner.results.restore({SOURCE: (PartitionProgress(FRESH), 0)})
+    assert owner.find(5) == answer()
+
+
+def test_closing_lets_out_what_was_sent(broker: MemoryBroker) -> None:
+    owner = Owner(broker)
+    owner.store(5)
+    owner.results.close()
+    assert Owner(broker).find(5) == answer()
+
+
+class Taciturn(MemoryProducer):
+    """A producer whose broker recognises repetitions and does not say where the record is."""
+
+    def send(
+        self, record: OutgoingRecord, on_delivery: OnDelivery | None = None, on_offset: OnOffset | None = None
+    ) -> None:
+        del on_offset
+        super().send(record, on_delivery)
+
+
+def test_an_answer_whose_offset_is_not_known_is_read_back_from_before_it(broker: MemoryBroker) -> None:
+    Owner(broker).store(1)
+    owner = Owner(broker, producer=Taciturn)
+    owner.progress.admit(1)
+    owner.progress.complete(1)
+    owner.store(5)
+    assert Owner(broker, owner.mark()).find(5) == answer()
+
+
+class Lives(RuleBasedStateMachine):
+    """Owners that answer, finish, commit, fail to commit and die in any order, one after the other."""
+
+    @initialize()
+    def start(self) -> None:
+        self.broker = MemoryBroker()
+        self.broker.create_topic(CONTRACT.topic, 4)
+        self.committed = FRESH
+        self.kept: dict[int, RecordedAnswer] = {}
+        self.done: set[int] = set()
+        self.finished: set[int] = set()
+        self.owner = Owner(self.broker, self.committed)
+        self.consumed = 0
+
+    @rule(events=st.integers(1, 4))
+    def consume(self, events: int) -> None:
+        for _ in range(events):
+            self.owner.progress.admit(self.consumed)
+            self.consumed += 1
+
+    @rule(data=st.data())
+    def ask(self, data: st.DataObject) -> None:
+        if pending := self.pending():
+            offset = data.draw(st.sampled_from(pending))
+            found = self.owner.find(offset)
+            assert found is not None or offset not in self.kept, "paid for twice"
+            if found is None:
+                self.owner.store(offset, text=f"answer {len(self.kept)}")
+                self.kept[offset] = answer(f"answer {len(self.kept)}")
+            else:
+                assert found == self.kept[offset]
+            self.finish(offset)
+
+    @rule(data=st.data())
+    def answer_and_die(self, data: st.DataObject) -> None:
+        if pending := [offset for offset in self.pending() if offset not in self.kept]:
+            offset = data.draw(st.sampled_from(pending))
+            self.owner.store(offset, text=f"answer {len(self.kept)}")
+            self.kept[offset] = answer(f"answer {len(self.kept)}")
+            self.die()
+
+    @rule(data=st.data())
+    def finish_without_the_model(self, data: st.DataObject) -> None:
+        if pending := self.pending():
+            self.finish(data.draw(st.sampled_from(pending)))
+
+    @rule(commits=st.booleans())
+    def commit(self, *, commits: bool) -> None:
+        mark = self.owner.mark()
+        if commits:
+            self.committed, self.done = mark, self.done | self.finished
+
+    @rule()
+    def die(self) -> None:
+        self.owner.results.close()
+        self.owner = Owner(self.broker, self.committed)
+        self.finished = set()
+        self.consumed = self.committed.watermark
+
+    @invariant()
+    def every_open_answer_is_behind_the_committed_start(self) -> None:
+        if hasattr(self, "owner"):
+            fresh = Owner(self.broker, self.committed)
+            for offset, kept in self.kept.items():
+                if offset not in self.done:
+                    assert fresh.find(offset) == kept
+            fresh.results.close()
+
+    def pending(self) -> list[int]:
+        return [offset for offset in range(self.consumed) if offset not in self.done | self.finished]
+
+    def finish(self, offset: int) -> None:
+        self.owner.progress.complete(offset)
+        self.finished.add(offset)
+
+
+Lives.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestLives = Lives.TestCase
