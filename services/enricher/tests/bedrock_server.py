@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import httpx
-from headgate_enricher.bedrock import AsyncBedrockConverse, BedrockSettings, create_model
+from headgate_enricher.bedrock import AsyncBedrockConverse, BedrockSettings, ModelFactory, ModelSettings
 from headgate_runtime.testing import eventually
 from pydantic import SecretStr
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START_TIMEOUT_S = 60.0
+MODEL = ModelSettings(id="us.amazon.nova-micro-v1:0")
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,12 @@ class BedrockServer:
 
     url: str
 
-    def model(self, **settings: Any) -> AsyncBedrockConverse:
+    def factory(self, **settings: Any) -> ModelFactory:
         chosen = {"endpoint_url": self.url, "api_key": SecretStr("any"), "backoff_base_s": 0.01, **settings}
-        return create_model(BedrockSettings(**chosen))
+        return ModelFactory(BedrockSettings(**chosen))
+
+    def model(self, chosen: ModelSettings = MODEL, **settings: Any) -> AsyncBedrockConverse:
+        return self.factory(**settings).create(chosen)
 
     def faults(self, **knobs: Any) -> None:
         httpx.put(f"{self.url}/admin/faults", json=knobs).raise_for_status()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from headgate_enricher.bedrock import classify, deadline
+from headgate_enricher.bedrock import ModelSettings, classify, deadline
 from headgate_enricher.bedrock.retries import DeadlineError
 from headgate_runtime.testing import eventually
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
@@ -123,7 +123,7 @@ def test_attempts_are_bounded_by_the_kind_of_failure(
 
 
 def test_a_request_the_model_does_not_take_is_not_repeated(server: BedrockServer) -> None:
-    error = failure(server.model(model_id="us.amazon.nova micro"))
+    error = failure(server.model(ModelSettings(id="us.amazon.nova micro")))
     assert isinstance(error, ClientError)
     assert classify(error) == "invalid_request"
     assert server.stats()["by_error"] == {"ValidationException": 1}
@@ -258,11 +258,11 @@ def test_a_cancelled_call_frees_its_connection(server: BedrockServer) -> None:
 
 def test_signatures_hold_on_the_wire_also_for_an_arn() -> None:
     keys = {"access_key_id": SecretStr("AKIDTEST"), "api_key": None}
-    arn = {"model_id": ARN, "provider": "amazon", "base_model_id": "amazon.nova-micro-v1:0"}
+    arn = ModelSettings(id=ARN, provider="amazon", base_model_id="amazon.nova-micro-v1:0")
     with bedrock_server(HEADGATE_BEDROCK_SECRETS='{"AKIDTEST": "right"}') as server:
-        right = server.model(secret_access_key=SecretStr("right"), **keys, **arn)
+        right = server.model(arn, secret_access_key=SecretStr("right"), **keys)
         assert asyncio.run(ask(right)).tool_calls
-        error = failure(server.model(secret_access_key=SecretStr("wrong"), **keys, **arn))
+        error = failure(server.model(arn, secret_access_key=SecretStr("wrong"), **keys))
         assert isinstance(error, ClientError)
         assert error.response["Error"]["Code"] == "InvalidSignatureException"
         assert classify(error) == "denied"

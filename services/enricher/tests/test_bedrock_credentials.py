@@ -9,7 +9,7 @@ import aiohttp
 import botocore.exceptions as aws
 import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
-from headgate_enricher.bedrock import BedrockSettings, classify, create_model
+from headgate_enricher.bedrock import BedrockSettings, ModelFactory, classify
 from headgate_enricher.bedrock.retries import RetryPolicy
 from headgate_enricher.bedrock.signing import CredentialSource
 from headgate_runtime.errors import ConfigurationError
@@ -98,7 +98,7 @@ def test_no_credentials_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(ConfigurationError, match=r"bedrock\.api_key"):
-        create_model(BedrockSettings(endpoint_url="http://127.0.0.1:1"))
+        ModelFactory(BedrockSettings(endpoint_url="http://127.0.0.1:1"))
 
 
 def test_the_settings_do_not_print_their_secrets() -> None:
@@ -114,8 +114,8 @@ def client_error(status: int, **headers: str) -> aws.ClientError:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        *[(client_error(status), "denied") for status in (401, 402, 403)],
-        *[(client_error(status), "invalid_request") for status in (400, 404, 413)],
+        *[(client_error(status), "denied") for status in (401, 402, 403, 404)],
+        *[(client_error(status), "invalid_request") for status in (400, 413)],
         *[(client_error(status), "unavailable") for status in (500, 502, 503, 529)],
         (client_error(408), "timeout"),
         (client_error(424), "model_error"),

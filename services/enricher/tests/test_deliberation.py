@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from headgate_enricher.deliberation import Deliberation
+from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent, current_spending
 from headgate_enricher.judge import Judge
 from headgate_enricher.lanes import Lanes
 from headgate_enricher.model_thread import ModelThread
@@ -19,6 +20,8 @@ from headgate_schemas.agent import Decision, Event, GreyCase, ModelAnswerError, 
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from headgate_enricher.gateway.protocols import CallContext
 
 MODEL = Decision("allow", "fine", 0.2, "low", 0.9, "model", "a" * 64, Usage(1, 10, 5))
 FLOOR = Decision("allow", "floor", 0.0, "low", 0.5, "rules")
@@ -47,8 +50,22 @@ class ScriptedAgent:
 
 
 def ask(deliberate: Callable[[GreyCase], Awaitable[Decision]], seconds: float = 5.0) -> Answer:
-    deliberation = Deliberation(ScriptedAgent(deliberate), max_in_flight=2, classify=lambda _: "classified")
-    return asyncio.run(deliberation.ask(CASE, time.monotonic() + seconds))
+    return asyncio.run(deliberation_by(deliberate, 2).ask(due(time.monotonic() + seconds), CASE))
+
+
+def deliberation_by(deliberate: Callable[[GreyCase], Awaitable[Decision]], max_in_flight: int) -> Deliberation:
+    return Deliberation(
+        ScriptedAgent(deliberate),
+        tenant=lambda event: event.get("owner"),
+        max_in_flight=max_in_flight,
+        reason_of=lambda _: "classified",
+    )
+
+
+def due(deadline_s: float) -> Work:
+    asked = work(7, owner="shop")
+    asked.deadline_s = deadline_s
+    return asked
 
 
 async def forever(_: GreyCase) -> Decision:
@@ -61,23 +78,43 @@ def test_a_decision_of_the_model_is_the_answer() -> None:
         return MODEL
 
     answer = ask(decide)
-    assert (answer.decision, answer.reason, answer.asked) == (MODEL, None, True)
+    assert (answer.decision, answer.reason) == (MODEL, None)
+
+
+def test_a_model_knows_for_which_event_it_is_called_and_the_answer_what_that_cost() -> None:
+    seen: list[CallContext] = []
+
+    async def spend(_: GreyCase) -> Decision:
+        spending = current_spending()
+        seen.append(spending.context)
+        spending.asked("first")
+        spending.answered("first", Usage(1, 10, 5), 7)
+        spending.answered("second", Usage(1, 20, 6), 8)
+        return MODEL
+
+    answer = ask(spend)
+    assert [(each.source, each.offset, each.tenant) for each in seen] == [(TopicPartition("in", 0), 7, "shop")]
+    assert answer.spent == Spent("second", Usage(2, 30, 11), 15)
 
 
 def test_past_the_deadline_there_is_no_decision() -> None:
     answer = ask(forever, 0.05)
-    assert (answer.decision, answer.reason, answer.asked) == (None, "deadline", True)
+    assert (answer.decision, answer.reason, answer.spent) == (None, "deadline", NOTHING_SPENT)
     assert answer.seconds >= 0.05
 
 
 def test_waiting_for_a_free_call_counts_towards_the_deadline() -> None:
+    async def ask_forever(case: GreyCase) -> Decision:
+        current_spending().asked("model")
+        return await forever(case)
+
     async def run() -> list[Answer]:
-        deliberation = Deliberation(ScriptedAgent(forever), max_in_flight=1, classify=lambda _: "classified")
-        until = time.monotonic() + 0.05
-        return await asyncio.gather(deliberation.ask(CASE, until), deliberation.ask(CASE, until))
+        deliberation = deliberation_by(ask_forever, 1)
+        until = due(time.monotonic() + 0.05)
+        return await asyncio.gather(deliberation.ask(until, CASE), deliberation.ask(until, CASE))
 
     answers = asyncio.run(run())
-    assert [(answer.reason, answer.asked) for answer in answers] == [("deadline", True), ("deadline", False)]
+    assert [(answer.reason, answer.spent.model_id) for answer in answers] == [("deadline", "model"), ("deadline", None)]
 
 
 def test_no_more_calls_than_allowed_run_at_once() -> None:
@@ -91,9 +128,9 @@ def test_no_more_calls_than_allowed_run_at_once() -> None:
         return MODEL
 
     async def run() -> list[Answer]:
-        deliberation = Deliberation(ScriptedAgent(count), max_in_flight=3, classify=lambda _: "classified")
-        until = time.monotonic() + 5
-        return await asyncio.gather(*(deliberation.ask(CASE, until) for _ in range(20)))
+        deliberation = deliberation_by(count, 3)
+        until = due(time.monotonic() + 5)
+        return await asyncio.gather(*(deliberation.ask(until, CASE) for _ in range(20)))
 
     assert all(answer.decision == MODEL for answer in asyncio.run(run()))
     assert running[1] == 3
@@ -115,12 +152,13 @@ def test_a_timeout_inside_the_model_is_not_the_deadline() -> None:
 
 def test_a_useless_answer_that_was_paid_for_keeps_its_price() -> None:
     async def answer_nonsense(_: GreyCase) -> Decision:
+        current_spending().answered("model", Usage(2, 300, 40), 17)
         raise ModelAnswerError("invalid_answer", Usage(2, 300, 40), "b" * 64)
 
     answer = ask(answer_nonsense)
     decision = Judge(ScriptedAgent(answer_nonsense)).conclude(CASE, answer)
     assert (decision.tier, decision.fallback_reason) == ("fallback", "invalid_answer")
-    assert (decision.usage, decision.prompt_hash) == (Usage(2, 300, 40), "b" * 64)
+    assert (answer.spent, decision.prompt_hash) == (Spent("model", Usage(2, 300, 40), 17), "b" * 64)
 
 
 def test_a_fallback_that_fails_is_the_agents_fault() -> None:
@@ -153,8 +191,8 @@ async def nothing_to_close() -> None:
 
 
 def test_answers_come_back_from_the_model_thread() -> None:
-    async def answer(_: GreyCase, __: float) -> Answer:
-        return Answer(MODEL, None, asked=True, seconds=0.1)
+    async def answer(_: Work, __: GreyCase) -> Answer:
+        return Answer(MODEL, None, seconds=0.1)
 
     thread = ModelThread(answer, nothing_to_close)
     grey = work(0)
@@ -169,7 +207,7 @@ def test_cancelled_work_gives_no_answer_and_close_ends_what_is_left() -> None:
     started: list[GreyCase] = []
     ended: list[str] = []
 
-    async def wait(case: GreyCase, _: float) -> Answer:
+    async def wait(_: Work, case: GreyCase) -> Answer:
         started.append(case)
         try:
             await asyncio.Event().wait()
@@ -193,7 +231,7 @@ def test_cancelled_work_gives_no_answer_and_close_ends_what_is_left() -> None:
 
 
 def test_a_failed_model_thread_is_not_survived() -> None:
-    async def fail(_: GreyCase, __: float) -> Answer:
+    async def fail(_: Work, __: GreyCase) -> Answer:
         raise ValueError("a defect")
 
     thread = ModelThread(fail, nothing_to_close)

@@ -100,9 +100,6 @@ class Surroundings:
         padding = b" " * len(record.value or b"") if (record.value or b"").startswith(b"large") else b""
         return OutgoingRecord("out", record.key, str(record.offset).encode() + padding)
 
-    def cost_microdollars(self, _: Decision) -> int:
-        return 0
-
     def submit(self, work: Work, _: GreyCase) -> None:
         self.asked.append(work)
 
@@ -143,10 +140,10 @@ def test_consumption_pauses_at_the_backlog_and_resumes_at_half_of_it() -> None:
     world = Surroundings(Limits(max_backlog=10, event_deadline_s=1000))
     world.feed(*[b"grey"] * 11)
     assert world.dispatcher.congested()
-    world.answers = [(work, Answer(RULES, None, asked=True, seconds=0.1)) for work in world.asked[:4]]
+    world.answers = [(work, Answer(RULES, None, seconds=0.1)) for work in world.asked[:4]]
     world.pass_time()
     assert world.dispatcher.congested()
-    world.answers = [(work, Answer(RULES, None, asked=True, seconds=0.1)) for work in world.asked[4:7]]
+    world.answers = [(work, Answer(RULES, None, seconds=0.1)) for work in world.asked[4:7]]
     world.pass_time()
     assert not world.dispatcher.congested()
 
@@ -156,7 +153,7 @@ def test_a_scattered_done_set_pauses_consumption_until_the_oldest_event_is_done(
     world.feed(b"grey", *[b"fast"] * 100)
     world.pass_time()
     assert world.dispatcher.congested()
-    world.answers = [(world.asked[0], Answer(RULES, None, asked=True, seconds=0.1))]
+    world.answers = [(world.asked[0], Answer(RULES, None, seconds=0.1))]
     world.pass_time()
     assert not world.dispatcher.congested()
 
@@ -165,7 +162,7 @@ def test_no_more_is_triaged_than_the_model_can_take() -> None:
     world = Surroundings(Limits(triage_batch=2, max_at_model=4, event_deadline_s=1000))
     world.feed(*[b"grey"] * 9)
     assert len(world.asked) == 4
-    world.answers = [(work, Answer(RULES, None, asked=True, seconds=0.1)) for work in world.asked]
+    world.answers = [(work, Answer(RULES, None, seconds=0.1)) for work in world.asked]
     world.pass_time()
     assert len(world.asked) == 8
 
@@ -175,7 +172,7 @@ def test_it_is_busy_until_the_last_output_is_committed() -> None:
     world.feed(b"grey")
     world.pass_time()
     assert world.dispatcher.busy()
-    world.answers = [(world.asked[0], Answer(None, "throttled", asked=True, seconds=0.1))]
+    world.answers = [(world.asked[0], Answer(None, "throttled", seconds=0.1))]
     world.pass_time()
     assert not world.dispatcher.busy()
     assert world.committed() == [0]

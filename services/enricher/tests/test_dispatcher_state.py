@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from headgate_enricher.dispatcher import Dispatcher, Limits
+from headgate_enricher.gateway.spending import Spent
 from headgate_enricher.intake import Intake
 from headgate_enricher.judge import Judge
 from headgate_enricher.metrics import EnricherMetrics
@@ -91,15 +92,12 @@ def output(topic: str, record: Record) -> OutgoingRecord:
 
 
 class PlainEnrichment:
-    def build(self, record: Record, event: Event, decision: Decision, *, asked: bool, now_ms: int) -> OutgoingRecord:
+    def build(self, record: Record, event: Event, decision: Decision, spent: Spent, *, now_ms: int) -> OutgoingRecord:
         assert event["kind"] == (record.value or b"").decode()
         assert decision
         assert now_ms >= 0
-        assert not (asked and event["kind"] == "fast")
+        assert not (spent.model_id and event["kind"] == "fast")
         return output("out", record)
-
-    def cost_microdollars(self, decision: Decision) -> int:
-        return decision.usage.calls
 
 
 class PlainDeadLetters:
@@ -181,7 +179,7 @@ class MemoryModel:
         work = self.asked.pop(index % len(self.asked))
         decided = decided and work.event["kind"] != "fallback_raises"
         found = decision("model") if decided else None
-        self.answers.append((work, Answer(found, None if decided else "throttled", asked=True, seconds=0.5)))
+        self.answers.append((work, Answer(found, None if decided else "throttled", 0.5, Spent("model"))))
 
 
 class Member:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_enricher.enrichment import Enrichment, Stamp
-from headgate_enricher.pricing import Price
+from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
 from headgate_enricher.work import AgentFaultError
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.errors import ConfigurationError
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 CONTRACTS = Contracts.load()
 INPUT, OUTPUT = CONTRACTS.topic("raw-events"), CONTRACTS.topic("enriched-events")
 READ_AS, WRITE_AS = CONTRACTS.record(INPUT.record), CONTRACTS.record(OUTPUT.record)
-STAMP = Stamp("risk", "abc", "amazon.nova-micro-v1:0", Price(input=0.035, output=0.14), "1.2.3")
+STAMP = Stamp("risk", "abc", "1.2.3")
+SPENT = Spent("amazon.nova-micro-v1:0", Usage(2, 1000, 100), 49)
 RULES = Decision("allow", "nothing speaks against it", 0.1, "low", 0.9, "rules")
 SEEN = (Evidence("rule", "probing_page", "0.86"), Evidence("tool", "account_history.events", "3"))
 MODEL = Decision(
-    "flag_high_risk", "it looks odd", 0.8, "high", 0.7, "model", "f" * 64, Usage(2, 1000, 100), evidence=SEEN
+    "flag_high_risk", "it looks odd", 0.8, "high", 0.7, "model", "f" * 64, Usage(2, 900, 90), evidence=SEEN
 )
 FALLBACK = dataclasses.replace(RULES, tier="fallback", fallback_reason="throttled")
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -70,8 +71,8 @@ def test_copied_bytes_are_those_of_the_full_encoder(event: dict[str, Any], decis
     source = Encoder(known, INPUT.subject, READ_AS)
     record = record_of(source, event)
     decoded = Decoder(known, READ_AS).decode(record.value)
-    copied = enrichment(known, same_frame=source.prefix).build(record, decoded, decision, asked=True, now_ms=7)
-    encoded = enrichment(known, same_frame=b"other").build(record, decoded, decision, asked=True, now_ms=7)
+    copied = enrichment(known, same_frame=source.prefix).build(record, decoded, decision, SPENT, now_ms=7)
+    encoded = enrichment(known, same_frame=b"other").build(record, decoded, decision, SPENT, now_ms=7)
     assert copied == encoded
     written = Decoder(known, WRITE_AS).decode(copied.value)
     assert {name: written[name] for name in decoded} == decoded
@@ -85,7 +86,7 @@ def test_an_output_of_another_shape_is_encoded_in_full() -> None:
     record = record_of(source, next(examples()))
     event = Decoder(known, READ_AS).decode(record.value)
     built = enrichment(known, same_frame=source.prefix, write_as=shuffled).build(
-        record, event, RULES, asked=False, now_ms=7
+        record, event, RULES, NOTHING_SPENT, now_ms=7
     )
     assert Decoder(known, WRITE_AS).decode(built.value)["agent_metadata"]["tier"] == "rules"
 
@@ -95,7 +96,7 @@ def test_the_record_says_who_decided_from_what_and_for_how_much() -> None:
     source = Encoder(known, INPUT.subject, READ_AS)
     record = record_of(source, next(examples()))
     event = Decoder(known, READ_AS).decode(record.value)
-    built = enrichment(known, same_frame=source.prefix).build(record, event, MODEL, asked=True, now_ms=7)
+    built = enrichment(known, same_frame=source.prefix).build(record, event, MODEL, SPENT, now_ms=7)
     written = Decoder(known, WRITE_AS).decode(built.value)
     assert written["agent_metadata"] == {
         "decision": "flag_high_risk",
@@ -140,7 +141,6 @@ def test_the_record_says_who_decided_from_what_and_for_how_much() -> None:
         ({"priority": "urgent"}, "priority_known"),
         ({"decision": None}, None),
         ({"confidence": "high"}, None),
-        ({"usage": None}, None),
         ({"evidence": (Evidence("rule", "probing_page", None),)}, None),  # type: ignore[arg-type] - what is tested
     ],
 )
@@ -154,7 +154,7 @@ def test_a_decision_that_breaks_the_contract_is_the_agents_fault(
     event = Decoder(known, READ_AS).decode(record.value)
     build = enrichment(known, same_frame=source.prefix if same else b"other").build
     with pytest.raises(AgentFaultError, match="mend the agent") as fault:
-        build(record, event, dataclasses.replace(RULES, **wrong), asked=False, now_ms=7)
+        build(record, event, dataclasses.replace(RULES, **wrong), NOTHING_SPENT, now_ms=7)
     assert fault.value.rule == rule
 
 

@@ -21,10 +21,15 @@ from headgate_runtime.service import Service
 from headgate_schemas import ContractError, Contracts, compile_rules, field_getter
 
 from headgate_enricher.agents import load_agent
-from headgate_enricher.bedrock import classify, create_model
+from headgate_enricher.bedrock import ModelFactory
 from headgate_enricher.deliberation import Deliberation
 from headgate_enricher.dispatcher import Dispatcher, Limits
 from headgate_enricher.enrichment import Enrichment, Stamp
+from headgate_enricher.gateway.assembly import create_calls
+from headgate_enricher.gateway.control import model_router
+from headgate_enricher.gateway.errors import reason_of
+from headgate_enricher.gateway.model import GatewayModel
+from headgate_enricher.gateway.protocols import UnlimitedPurse
 from headgate_enricher.intake import Intake
 from headgate_enricher.judge import Judge
 from headgate_enricher.metrics import EnricherMetrics
@@ -42,8 +47,8 @@ if TYPE_CHECKING:
     from headgate_schemas import TopicContract
     from headgate_schemas.agent import Agent
 
-    from headgate_enricher.bedrock import AsyncBedrockConverse
     from headgate_enricher.config import Settings
+    from headgate_enricher.gateway.routes import Routes
     from headgate_enricher.progress_log import ReadCompacted
 
 SERVICE = "enricher"
@@ -59,7 +64,7 @@ class Clients:
     transactions: TransactionalProducer
     registry: SchemaRegistry
     read_compacted: ReadCompacted
-    model: AsyncBedrockConverse
+    models: ModelFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def build(settings: Settings) -> Service:
         consumer=KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance),
         registry=ConfluentRegistry(settings.registry),
         read_compacted=partial(read_compacted, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
-        model=create_model(settings.bedrock.model_copy(update={"max_connections": connections})),
+        models=ModelFactory(settings.bedrock.model_copy(update={"max_connections": connections})),
     )
     return assemble(settings, contracts, topics, clients)
 
@@ -99,20 +104,20 @@ def build(settings: Settings) -> Service:
 def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: Clients) -> Service:
     """Wire the service over any clients; raises as ``build``."""
     metrics = Metrics()
-    agent = load_agent(settings.agent, clients.model, model_id=settings.bedrock.model_id)
+    prices = load_prices(settings.prices_file)
+    calls = create_calls(settings, clients.models, prices, UnlimitedPurse(), metrics)
+    agent = load_agent(settings.agent, GatewayModel(calls=calls), model_id=settings.models.primary.id)
     stamp = Stamp(
         agent=agent.name,
         agent_version=agent.version,
-        model_id=settings.bedrock.model_id,
-        price=load_prices(settings.prices_file).price(settings.bedrock.model_id),
         pipeline_version=version("headgate-enricher"),
     )
-    deliberation = Deliberation(agent, max_in_flight=settings.max_in_flight, classify=classify)
+    deliberation = _deliberation(settings, topics, agent)
     dispatcher = Dispatcher(
         consumer=clients.consumer,
         intake=Intake(Decoder(clients.registry, contracts.record(topics.source.record)), compile_rules(topics.source)),
         judge=Judge(agent),
-        model=ModelThread(deliberation.ask, clients.model.aclose),
+        model=ModelThread(deliberation.ask, clients.models.aclose),
         enrichment=_enrichment(contracts, topics, clients.registry, stamp),
         dead_letters=DeadLetters(
             _encoder(contracts, topics.dead_letters, clients.registry), topics.dead_letters.topic, SERVICE
@@ -134,8 +139,9 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         loop=loop,
         metrics=metrics,
         ready=lambda: None,
-        info=lambda: _info(agent, stamp),
+        info=lambda: _info(agent, calls.routes),
         close=lambda: None,
+        routers=[model_router(calls.routes)],
     )
 
 
@@ -197,6 +203,16 @@ def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry, 
     )
 
 
+def _deliberation(settings: Settings, topics: Topics, agent: Agent) -> Deliberation:
+    tenant = topics.source.fields.tenant
+    return Deliberation(
+        agent,
+        tenant=field_getter(tenant) if tenant else None,
+        max_in_flight=settings.max_in_flight,
+        reason_of=reason_of,
+    )
+
+
 def _progress_log(settings: Settings, contracts: Contracts, topics: Topics, clients: Clients) -> ProgressLog:
     return ProgressLog(
         topic=topics.progress.topic,
@@ -219,10 +235,9 @@ def _limits(settings: Settings, topics: Topics) -> Limits:
     )
 
 
-def _info(agent: Agent, stamp: Stamp) -> dict[str, object]:
+def _info(agent: Agent, routes: Routes) -> dict[str, object]:
     return {
         "agent": agent.name,
         "agent_version": agent.version,
-        "model": stamp.model_id,
-        "price_usd_per_million_tokens": stamp.price.model_dump(),
+        "models": {name: endpoint and endpoint.id for name, endpoint in routes.table.named().items()},
     }

@@ -5,23 +5,33 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
-from headgate_schemas.agent import Agent, GreyCase, ModelAnswerError
+from headgate_schemas.agent import Agent, Decision, GreyCase, ModelAnswerError
 
 from headgate_enricher.bedrock import deadline
 from headgate_enricher.bedrock.retries import DeadlineError
-from headgate_enricher.work import Answer
+from headgate_enricher.gateway.protocols import CallContext
+from headgate_enricher.gateway.spending import deliberation_of
+from headgate_enricher.work import Answer, Work
 
 if TYPE_CHECKING:
-    from headgate_schemas.agent import Usage
+    from headgate_schemas import Getter
 
-Classify = Callable[[BaseException], str]
+ReasonOf = Callable[[BaseException], str]
 DEADLINE = "deadline"
 LOG_INTERVAL_S = 10.0
 
 logger = structlog.get_logger(__name__)
+
+
+class _Outcome(NamedTuple):
+    """What deliberation ended with: a decision, or a reason and the prompt of answers that were of no use."""
+
+    decision: Decision | None
+    reason: str | None = None
+    prompt_hash: str | None = None
 
 
 class Deliberation:
@@ -31,46 +41,57 @@ class Deliberation:
 
     Args:
         agent: The agent.
-        max_in_flight: Calls at the same time.
-        classify: Gives the reason code of an error a model raised.
+        tenant: Gives an event's tenant, whose budget pays; None where the contract names no such field.
+        max_in_flight: Events under deliberation at the same time.
+        reason_of: Gives the reason code of an error a model raised.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, agent: Agent, *, max_in_flight: int, classify: Classify, clock: Callable[[], float] = time.monotonic
+        self,
+        agent: Agent,
+        *,
+        tenant: Getter | None,
+        max_in_flight: int,
+        reason_of: ReasonOf,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._agent = agent
+        self._tenant = tenant
         self._free = asyncio.Semaphore(max_in_flight)
-        self._classify = classify
+        self._reason_of = reason_of
         self._clock = clock
         self._logged_s: dict[str, float] = {}
 
-    async def ask(self, case: GreyCase, deadline_s: float) -> Answer:
-        """Deliberate on one case until a monotonic time."""
+    async def ask(self, work: Work, case: GreyCase) -> Answer:
+        """Deliberate on one event until its deadline."""
         started_s = self._clock()
-        asked = False
+        with deliberation_of(self._context(work)) as spending, deadline(work.deadline_s):
+            outcome = await self._deliberate(case, work.deadline_s)
+        seconds = self._clock() - started_s
+        return Answer(outcome.decision, outcome.reason, seconds, spending.spent, outcome.prompt_hash)
+
+    def _context(self, work: Work) -> CallContext:
+        tenant = self._tenant(work.event) if self._tenant is not None else None
+        return CallContext(work.partition.source, work.record.offset, str(tenant or ""), work.deadline_s)
+
+    async def _deliberate(self, case: GreyCase, deadline_s: float) -> _Outcome:
         try:
-            async with asyncio.timeout(deadline_s - started_s) as limit, self._free:
-                asked = True
-                with deadline(deadline_s):
-                    decision = await self._agent.deliberate(case)
+            async with asyncio.timeout(deadline_s - self._clock()) as limit, self._free:
+                return _Outcome(await self._agent.deliberate(case))
         except ModelAnswerError as error:
-            return self._failed(error.reason, error, started_s, asked=True, paid=(error.usage, error.prompt_hash))
+            self._log(error.reason, error)
+            return _Outcome(None, error.reason, error.prompt_hash)
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the fallback decides and the reason is kept
             late = limit.expired() or isinstance(error, DeadlineError)
-            reason = DEADLINE if late else self._classify(error)
-            return self._failed(reason, error, started_s, asked=asked)
-        return Answer(decision, None, asked=True, seconds=self._clock() - started_s)
+            reason = DEADLINE if late else self._reason_of(error)
+            self._log(reason, error)
+            return _Outcome(None, reason)
 
-    def _failed(
-        self, reason: str, error: Exception, started_s: float, *, asked: bool, paid: tuple[Usage, str] | None = None
-    ) -> Answer:
+    def _log(self, reason: str, error: Exception) -> None:
         now_s = self._clock()
         if now_s - self._logged_s.get(reason, -LOG_INTERVAL_S) >= LOG_INTERVAL_S:
             # An outage fails hundreds of events a second: the metric counts them, the log shows one in a while,
             # by its class: its text may quote the payload.
             self._logged_s[reason] = now_s
             logger.warning("model gave no decision", reason=reason, error=type(error).__name__)
-        if paid is None:
-            return Answer(None, reason, asked=asked, seconds=now_s - started_s)
-        return Answer(None, reason, asked=asked, seconds=now_s - started_s, usage=paid[0], prompt_hash=paid[1])

@@ -16,6 +16,7 @@ from headgate_runtime.errors import UnavailableError
 from headgate_schemas.agent import Decision, GreyCase
 
 from headgate_enricher.deliberation import DEADLINE
+from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
 from headgate_enricher.intake import Intake, RefusedError
 from headgate_enricher.outbox import Outbox, Output
 from headgate_enricher.progress import START, PartitionProgress
@@ -231,7 +232,7 @@ class Dispatcher:
         """Emit an event whose turn it is; False if the model has to be asked first."""
         triaged = work.triaged
         if isinstance(triaged, Decision):
-            self._emit(work, triaged, asked=False)
+            self._emit(work, triaged, NOTHING_SPENT)
         elif isinstance(triaged, AgentFaultError):
             self._fault(work, triaged)
         elif self._clock() < work.deadline_s:
@@ -239,7 +240,7 @@ class Dispatcher:
             self._model.submit(work, triaged)
             return False
         else:
-            self._conclude(work, triaged, Answer(None, DEADLINE, asked=False, seconds=0.0))
+            self._conclude(work, triaged, Answer(None, DEADLINE, seconds=0.0))
         return True
 
     def _collect(self) -> None:
@@ -268,11 +269,11 @@ class Dispatcher:
         except AgentFaultError as fault:
             self._fault(work, fault)
         else:
-            self._emit(work, decision, asked=answer.asked)
+            self._emit(work, decision, answer.spent)
 
-    def _emit(self, work: Work, decision: Decision, *, asked: bool) -> None:
+    def _emit(self, work: Work, decision: Decision, spent: Spent) -> None:
         try:
-            output = self._enrichment.build(work.record, work.event, decision, asked=asked, now_ms=self._now_ms())
+            output = self._enrichment.build(work.record, work.event, decision, spent, now_ms=self._now_ms())
         except AgentFaultError as fault:
             self._fault(work, fault)
             return
@@ -280,7 +281,7 @@ class Dispatcher:
             message = f"The decided event is larger than {self._limits.max_output_bytes} bytes; make the event smaller."
             self._refuse(work.partition, work.record, RefusedError(TOO_LARGE, message))
             return
-        self._metrics.decided(decision, self._enrichment.cost_microdollars(decision))
+        self._metrics.decided(decision)
         self._put(work.partition, work.record, output)
 
     def _fault(self, work: Work, fault: AgentFaultError) -> None:

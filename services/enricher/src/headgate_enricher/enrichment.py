@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from headgate_schemas import Getter, RecordSchema
     from headgate_schemas.agent import Decision, Event
 
+    from headgate_enricher.gateway.spending import Spent
     from headgate_enricher.intake import Check
-    from headgate_enricher.pricing import Price
 
 METADATA = ("agent_metadata", "processing_metadata")
 PASSED_HEADERS = frozenset({TRACEPARENT, EVENT_ID})
@@ -47,15 +47,11 @@ class Stamp:
     Attributes:
         agent: Name of the agent.
         agent_version: Hash of the agent.
-        model_id: The model that grey events go to.
-        price: Price of that model.
         pipeline_version: Version of the enricher.
     """
 
     agent: str
     agent_version: str
-    model_id: str
-    price: Price
     pipeline_version: str
 
 
@@ -104,14 +100,14 @@ class Enrichment:
         self._event_id = event_id
         self._stamp = stamp
 
-    def build(self, record: Record, event: Event, decision: Decision, *, asked: bool, now_ms: int) -> OutgoingRecord:
+    def build(self, record: Record, event: Event, decision: Decision, spent: Spent, *, now_ms: int) -> OutgoingRecord:
         """Build the output record of a decided event.
 
         Args:
             record: The record the event came in.
             event: Its decoded value.
             decision: The agent's decision.
-            asked: A model was asked, so that the record names it.
+            spent: Which model was asked, and what its answers cost.
             now_ms: When the decision was made, milliseconds since the epoch.
 
         Raises:
@@ -119,7 +115,7 @@ class Enrichment:
         """
         try:
             metadata = {
-                "agent_metadata": self._agent_metadata(decision, asked=asked),
+                "agent_metadata": self._agent_metadata(decision, spent),
                 "processing_metadata": self._processing_metadata(record, now_ms),
             }
             value = self._encode(record, event, metadata)
@@ -132,10 +128,6 @@ class Enrichment:
             raise AgentFaultError(f"{violation.message}; mend the agent.", violation.field, violation.rule)
         return OutgoingRecord(self._topic, record.key, value, self._headers(record, event))
 
-    def cost_microdollars(self, decision: Decision) -> int:
-        """Price a decision's model calls, in millionths of a US dollar."""
-        return self._stamp.price.cost_microdollars(decision.usage) if decision.usage.calls else 0
-
     def _encode(self, record: Record, event: Event, metadata: Mapping[str, Any]) -> bytes:
         source = record.value
         if self._same_frame is None or source is None or not source.startswith(self._same_frame):
@@ -146,8 +138,8 @@ class Enrichment:
         schemaless_writer(buffer, self._metadata_schema, metadata)
         return buffer.getvalue()
 
-    def _agent_metadata(self, decision: Decision, *, asked: bool) -> dict[str, Any]:
-        usage, stamp = decision.usage, self._stamp
+    def _agent_metadata(self, decision: Decision, spent: Spent) -> dict[str, Any]:
+        usage, stamp = spent.usage, self._stamp
         return {
             "decision": decision.decision,
             "decision_reason": decision.decision_reason,
@@ -158,12 +150,12 @@ class Enrichment:
             "agent_version": stamp.agent_version,
             "revision": 0,
             "tier": decision.tier,
-            "model_id": stamp.model_id if asked else None,
+            "model_id": spent.model_id,
             "prompt_hash": decision.prompt_hash,
             "model_calls": usage.calls,
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
-            "cost_microdollars": self.cost_microdollars(decision),
+            "cost_microdollars": spent.cost_microdollars,
             "fallback_reason": decision.fallback_reason,
             "evidence": [
                 {"source": found.source, "name": found.name, "value": found.value} for found in decision.evidence

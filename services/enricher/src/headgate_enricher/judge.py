@@ -37,7 +37,7 @@ class Judge:
             work.triaged = _checked(result)
 
     def conclude(self, case: GreyCase, answer: Answer) -> Decision:
-        """Turn the model's answer into a decision: its own, or the fallback's, which says what was paid all the same.
+        """Turn the model's answer into a decision: its own, or the fallback's, which names the prompt all the same.
 
         Raises:
             AgentFaultError: The fallback failed.
@@ -47,7 +47,7 @@ class Judge:
         decision = self.fall_back(case, answer.reason or "unknown")
         if answer.prompt_hash is None:
             return decision
-        return dataclasses.replace(decision, usage=answer.usage, prompt_hash=answer.prompt_hash)
+        return dataclasses.replace(decision, prompt_hash=answer.prompt_hash)
 
     def fall_back(self, case: GreyCase, reason: str) -> Decision:
         """Decide without a model.

@@ -1,4 +1,4 @@
-"""What an operator watches: decisions, money, the model, and how long an event takes."""
+"""What an operator watches: decisions, the model, and how long an event takes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ class EnricherMetrics:
         )
         self._fallbacks = metrics.counter("fallbacks", "Grey events decided without a model.", ("reason",))
         self._dead_letters = metrics.counter("dead_letters", "Records given up on.", ("cause",))
-        self._tokens = metrics.counter("model_tokens", "Tokens paid for.", ("direction",))
-        self._cost = metrics.counter("model_cost_microdollars", "Price of the model calls, millionths of a US dollar.")
         self._model = metrics.histogram(
             "model_seconds", "Grey event handed over to answer.", ("outcome",), MODEL_BUCKETS_S
         )
@@ -47,15 +45,11 @@ class EnricherMetrics:
         self._waiting = metrics.gauge("lanes_waiting", "Events that wait behind a grey one of their key.")
         self._aborted = metrics.counter("transactions_aborted", "Transactions to be repeated.")
 
-    def decided(self, decision: Decision, cost_microdollars: int) -> None:
+    def decided(self, decision: Decision) -> None:
         """Count a decision."""
         self._counts[decision.decision, decision.tier] += 1
         if decision.fallback_reason is not None:
             self._fallbacks.labels(decision.fallback_reason).inc()
-        if decision.usage.calls:
-            self._tokens.labels("input").inc(decision.usage.input_tokens)
-            self._tokens.labels("output").inc(decision.usage.output_tokens)
-            self._cost.inc(cost_microdollars)
 
     def gave_up(self, cause: str) -> None:
         """Count a dead letter."""

@@ -18,7 +18,7 @@ if sys.platform == "win32":
 else:
     from uvloop import new_event_loop
 
-Ask = Callable[[GreyCase, float], Awaitable[Answer]]
+Ask = Callable[[Work, GreyCase], Awaitable[Answer]]
 STOP_TIMEOUT_S = 10.0
 
 
@@ -46,7 +46,7 @@ class ModelThread:
     """An asyncio loop (uvloop where there is one) in a named daemon thread.
 
     Args:
-        ask: Asks the model about one case until a monotonic time; never raises for what the model did.
+        ask: Asks the model about one event until its deadline; never raises for what the model did.
         close_model: Releases the model's connections, on the thread's loop.
     """
 
@@ -98,7 +98,7 @@ class ModelThread:
         task.add_done_callback(lambda done: self._finished(work, done))
 
     async def _answer(self, work: Work, case: GreyCase) -> None:
-        self._answers.append((work, await self._ask(case, work.deadline_s)))
+        self._answers.append((work, await self._ask(work, case)))
 
     def _finished(self, work: Work, task: asyncio.Task[None]) -> None:
         del self._tasks[work]

@@ -25,17 +25,42 @@ _VERSION = re.compile(r"(-\d{8})?(-v\d+(:\d+)?)?$")
 
 
 class Price(BaseModel):
-    """A model's price in US dollars per million tokens, which is micro-dollars per token."""
+    """A model's price in US dollars per million tokens, which is micro-dollars per token.
+
+    Attributes:
+        input: Input tokens.
+        output: Output tokens.
+        cache_read: Input tokens out of the prompt cache; None where they cost as others.
+        cache_write: Input tokens put into the prompt cache; None where they cost as others.
+        cache_from_tokens: Shortest prefix the prompt cache takes; None where the model has none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: Dollars
     output: Dollars
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
+    cache_from_tokens: Annotated[int, Field(ge=1)] | None = None
 
-    def cost_microdollars(self, usage: Usage) -> int:
-        """Price a usage, in millionths of a US dollar, rounded up so that the sum never says too little."""
-        exact = usage.input_tokens * _exact(self.input) + usage.output_tokens * _exact(self.output)
-        return math.ceil(exact)
+    def cost_microdollars(self, usage: Usage, *, cache_read: int = 0, cache_written: int = 0) -> int:
+        """Price a usage, in millionths of a US dollar, rounded up so that the sum never says too little.
+
+        Args:
+            usage: Tokens in all.
+            cache_read: How many of the input tokens came out of the prompt cache.
+            cache_written: How many of the input tokens went into it.
+        """
+        read = self.input if self.cache_read is None else self.cache_read
+        write = self.input if self.cache_write is None else self.cache_write
+        plain = usage.input_tokens - cache_read - cache_written
+        exact = plain * _exact(self.input) + usage.output_tokens * _exact(self.output)
+        return math.ceil(exact + cache_read * _exact(read) + cache_written * _exact(write))
+
+    def most_microdollars(self, input_tokens: int, output_tokens: int) -> int:
+        """The most so many tokens can cost, whatever the prompt cache does."""
+        dearest = max(self.input, self.cache_write or 0.0)
+        return math.ceil(input_tokens * _exact(dearest) + output_tokens * _exact(self.output))
 
 
 class PriceList(BaseModel):

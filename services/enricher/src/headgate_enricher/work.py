@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from headgate_schemas.agent import Decision, Event, GreyCase, Usage
+from headgate_schemas.agent import Decision, Event, GreyCase
 
+from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
 from headgate_enricher.lanes import Lanes
 
 if TYPE_CHECKING:
@@ -78,15 +79,13 @@ class Answer:
     Attributes:
         decision: The decision, None where the fallback has to decide.
         reason: Why there is none; None where there is one.
-        asked: A model was asked, so that the record names it.
         seconds: From hand-over to answer, waiting for a free call included.
-        usage: What calls without a decision used.
-        prompt_hash: SHA-256 of the prompt of such calls.
+        spent: Which model was asked and what its answers cost, of use or not.
+        prompt_hash: SHA-256 of the prompt of answers that were of no use.
     """
 
     decision: Decision | None
     reason: str | None
-    asked: bool
     seconds: float
-    usage: Usage = field(default_factory=Usage)
+    spent: Spent = NOTHING_SPENT
     prompt_hash: str | None = None

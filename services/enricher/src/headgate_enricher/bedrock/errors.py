@@ -28,6 +28,7 @@ _BY_STATUS: Mapping[int, Reason] = {
     401: "denied",
     402: "denied",
     403: "denied",
+    404: "denied",
     408: "timeout",
     424: "model_error",
     429: "throttled",
@@ -55,7 +56,8 @@ _BY_TYPE: tuple[tuple[type[BaseException], Reason], ...] = (
 def classify(error: BaseException) -> Reason:
     """The reason code of an error a model call raised.
 
-    ``denied`` covers what an operator has to mend: credentials, access, an exhausted account (401, 402, 403).
+    ``denied`` covers what an operator has to mend: credentials, access, an exhausted account, a model
+    that does not exist (401, 402, 403, 404).
     ``invalid_request`` will fail again as it is; the others may pass.
     """
     if isinstance(error, ClientError):

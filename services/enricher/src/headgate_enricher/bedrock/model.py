@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import botocore.session
+import orjson
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from langchain_aws import ChatBedrockConverse
@@ -24,12 +25,13 @@ from headgate_enricher.bedrock.transport import ConverseTransport, TransportLimi
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
 
-    from headgate_enricher.bedrock.settings import BedrockSettings
+    from headgate_enricher.bedrock.settings import BedrockSettings, ModelSettings
 
 # Settings of a call that are langchain's own and no parameters of Converse.
 _NOT_FOR_CONVERSE = frozenset({"disable_streaming", "stream", "cache_control", "ls_structured_output_format"})
+_CHARACTERS_A_TOKEN = 4
 _KEEP_AS_WRITTEN = {"inputSchema", "properties", "thinking"}
 
 
@@ -38,48 +40,26 @@ class AsyncBedrockConverse(ChatBedrockConverse):
 
     ``bind_tools``, ``ainvoke``, ``usage_metadata``, ``tool_calls`` and ``response_metadata`` (``stopReason``,
     ``ResponseMetadata`` with ``RetryAttempts``) are as in ChatBedrockConverse. Only the async calls exist, and they do
-    not stream. Made by :func:`create_model`.
+    not stream. Made by :class:`ModelFactory`.
 
     Attributes:
         transport: Sends one attempt.
         retries: Repeats attempts; nothing else does.
         max_tokens: Longest answer in tokens; every call has one.
+        cache_from_tokens: Shortest static part of a prompt, tools and system text, that is closed with a cachePoint.
     """
 
     transport: ConverseTransport = Field(exclude=True)
     retries: RetryPolicy = Field(exclude=True)
     max_tokens: int
+    cache_from_tokens: int | None = None
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self.transport.aclose()
 
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 (langchain's signature)
-        **kwargs: Any,
-    ) -> ChatResult:
-        request = self._request(messages, stop, kwargs)
-        headers = dict(self.default_headers or {})
-        try:
-            answer, failed = await self.retries.run(
-                lambda left_s: self.transport.converse(request, headers, left_s),
-            )
-        except ClientError as error:
-            _handle_bedrock_error(error)
-            raise
-        answer["ResponseMetadata"]["RetryAttempts"] = failed
-        message = _parse_response(answer, inline_reasoning_tags=self._inline_reasoning_tags_for_model())
-        name = self.base_model_id or self.model_id
-        message.response_metadata |= {"model_provider": "bedrock_converse", "model_name": name}
-        return ChatResult(generations=[ChatGeneration(message=message)])
-
-    def _generate(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        raise NotImplementedError("This model is called with ainvoke: a blocking call has no pool, retry or deadline.")
-
-    def _request(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The parameters of Converse for messages and what ``bind_tools`` bound."""
         turns, system = _messages_to_bedrock(
             messages, self.system, model_id=self._get_base_model(), provider=self.provider
         )
@@ -90,34 +70,113 @@ class AsyncBedrockConverse(ChatBedrockConverse):
         params = self._converse_params(stop=stop, **_snake_to_camel_keys(options, excluded_keys=_KEEP_AS_WRITTEN))
         params.setdefault("inferenceConfig", {}).setdefault("maxTokens", self.max_tokens)
         self._apply_cache_points(kwargs.get("cache_control"), system, turns, params)
+        if self.cache_from_tokens is not None and _static_tokens(system, params) >= self.cache_from_tokens:
+            system.append({"cachePoint": {"type": "default"}})
         return {"messages": turns, "system": system, **params}
 
+    async def attempt(self, request: dict[str, Any], left_s: float) -> dict[str, Any]:
+        """Send a prepared request once; the answer is Converse's own.
 
-def create_model(settings: BedrockSettings) -> AsyncBedrockConverse:
-    """Build the model; reads credentials, and asks Bedrock for the model behind an application inference profile.
+        Raises:
+            Exception: What ``ConverseTransport.converse`` raises.
+        """
+        return await self.transport.converse(request, dict(self.default_headers or {}), left_s)
+
+    def parse(self, answer: dict[str, Any], failed: int = 0) -> AIMessage:
+        """Make a message of an answer that came after so many failed attempts."""
+        answer["ResponseMetadata"]["RetryAttempts"] = failed
+        message: AIMessage = _parse_response(answer, inline_reasoning_tags=self._inline_reasoning_tags_for_model())
+        name = self.base_model_id or self.model_id
+        message.response_metadata |= {"model_provider": "bedrock_converse", "model_name": name}
+        return message
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 (langchain's signature)
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self.prepare(messages, stop, kwargs)
+        try:
+            answer, failed = await self.retries.run(lambda left_s: self.attempt(request, left_s))
+        except ClientError as error:
+            _handle_bedrock_error(error)
+            raise
+        return ChatResult(generations=[ChatGeneration(message=self.parse(answer, failed))])
+
+    def _generate(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise NotImplementedError("This model is called with ainvoke: a blocking call has no pool, retry or deadline.")
+
+
+def _static_tokens(system: list[dict[str, Any]], params: dict[str, Any]) -> int:
+    """Tokens of the part of the prompt that is the same in every call, tools and system text, guessed on the low side."""
+    texts = sum(len(block.get("text", "")) for block in system)
+    return (texts + len(orjson.dumps(params.get("toolConfig"), default=repr))) // _CHARACTERS_A_TOKEN
+
+
+class ModelFactory:
+    """Makes models that share credentials and one pool of connections.
+
+    Args:
+        settings: Where to call, as whom, and within which limits.
 
     Raises:
         ConfigurationError: There are no credentials.
     """
-    session = botocore.session.get_session()
-    signer = create_signer(settings, session)
-    client = session.create_client(
-        "bedrock-runtime",
-        region_name=settings.region,
-        endpoint_url=settings.endpoint_url,
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    limits = TransportLimits(settings.timeout_s, settings.connect_timeout_s, settings.max_connections)
-    chosen = {"provider": settings.provider, "base_model_id": settings.base_model_id}
-    return AsyncBedrockConverse(
-        model_id=settings.model_id,
-        region_name=settings.region,
-        endpoint_url=settings.endpoint_url,
-        client=client,
-        max_tokens=settings.max_tokens,
-        temperature=settings.temperature,
-        disable_streaming=True,
-        transport=ConverseTransport(client.meta.endpoint_url, client.meta.service_model, signer, limits),
-        retries=RetryPolicy(settings.max_attempts, settings.backoff_base_s, settings.backoff_cap_s),
-        **{name: value for name, value in chosen.items() if value is not None},
-    )
+
+    def __init__(self, settings: BedrockSettings) -> None:
+        self._settings = settings
+        session = botocore.session.get_session()
+        signer = create_signer(settings, session)
+        self._client = session.create_client(
+            "bedrock-runtime",
+            region_name=settings.region,
+            endpoint_url=settings.endpoint_url,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        limits = TransportLimits(settings.timeout_s, settings.connect_timeout_s, settings.max_connections)
+        meta = self._client.meta
+        self._transport = ConverseTransport(meta.endpoint_url, meta.service_model, signer, limits)
+
+    @property
+    def retries(self) -> RetryPolicy:
+        """When attempts are repeated."""
+        settings = self._settings
+        return RetryPolicy(settings.max_attempts, settings.backoff_base_s, settings.backoff_cap_s)
+
+    def create(self, model: ModelSettings, *, cache_from_tokens: int | None = None) -> AsyncBedrockConverse:
+        """Make a model; asks Bedrock for the model behind an application inference profile.
+
+        Args:
+            model: The model.
+            cache_from_tokens: Shortest static prefix that gets a cachePoint; None sets none.
+
+        Raises:
+            ValueError: The id is no model's, or an ARN came without its provider.
+        """
+        settings = self._settings
+        guardrail = settings.guardrail
+        chosen = {
+            "provider": model.provider,
+            "base_model_id": model.base_model_id,
+            "guardrail_config": guardrail
+            and {"guardrailIdentifier": guardrail.id, "guardrailVersion": guardrail.version},
+        }
+        return AsyncBedrockConverse(
+            model_id=model.id,
+            region_name=settings.region,
+            endpoint_url=settings.endpoint_url,
+            client=self._client,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            disable_streaming=True,
+            transport=self._transport,
+            retries=self.retries,
+            cache_from_tokens=cache_from_tokens,
+            **{name: value for name, value in chosen.items() if value is not None},
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections of all models."""
+        await self._transport.aclose()

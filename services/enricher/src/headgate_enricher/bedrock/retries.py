@@ -53,9 +53,7 @@ class RetryPolicy:
             failures: What the attempts so far raised, in their order; at least one.
         """
         last = failures[-1]
-        if len(failures) >= self.max_attempts or classify(last) not in _REPEATED:
-            return None
-        if sum(map(_perhaps_paid, failures)) > 1:
+        if self._spent(failures) or classify(last) not in _REPEATED:
             return None
         retry_after_s = _retry_after_s(last) or 0.0
         if retry_after_s > self.cap_s:
@@ -63,11 +61,15 @@ class RetryPolicy:
         bound_s = min(self.cap_s, self.base_s * 2.0 ** (len(failures) - 1))
         return max(retry_after_s, random.uniform(0, bound_s))  # noqa: S311 (spreads load, guards nothing)
 
-    async def run(self, attempt: Callable[[float], Awaitable[T]]) -> tuple[T, int]:
+    async def run(
+        self, attempt: Callable[[float], Awaitable[T]], elsewhere: Callable[[Exception], bool] = lambda _: False
+    ) -> tuple[T, int]:
         """Attempt until one succeeds; returns its result and how many failed before.
 
         Args:
             attempt: Makes one attempt; gets the seconds left until the deadline.
+            elsewhere: Says after a failure whether the next attempt would go to another model, which has done nothing
+                to be waited for; it counts among the attempts all the same.
 
         Raises:
             DeadlineError: The deadline had passed before the first attempt.
@@ -83,13 +85,18 @@ class RetryPolicy:
                 return await attempt(left_s), len(failures)
             except Exception as error:
                 failures.append(error)
-                wait_s = self.wait_s(failures)
+                onward = not self._spent(failures) and elsewhere(error)
+                wait_s = 0.0 if onward else self.wait_s(failures)
                 if wait_s is None or time.monotonic() + wait_s >= end_s:
                     raise
             await asyncio.sleep(wait_s)
 
+    def _spent(self, failures: Sequence[Exception]) -> bool:
+        return len(failures) >= self.max_attempts or sum(map(perhaps_paid, failures)) > 1
 
-def _perhaps_paid(error: Exception) -> bool:
+
+def perhaps_paid(error: Exception) -> bool:
+    """Whether the provider may charge for an attempt that failed so."""
     return isinstance(error, aiohttp.ClientPayloadError) or classify(error) in _PERHAPS_PAID
 
 

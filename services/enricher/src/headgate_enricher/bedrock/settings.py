@@ -1,17 +1,55 @@
-"""Settings of the Bedrock chat model."""
+"""Settings of the Bedrock chat models."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+
+class ModelSettings(BaseModel):
+    """One model; its id alone, as text, stands for the whole where nothing else is to be said.
+
+    Attributes:
+        id: Model id, inference profile id or ARN.
+        provider: Provider of the model (``amazon``, ``anthropic``, ...); only an ARN needs it.
+        base_model_id: Model behind an application inference profile; None asks Bedrock for it. Prices go by it.
+        requests_per_minute: Attempts this process may send it a minute; None sets no limit.
+        tokens_per_minute: Tokens this process may reserve a minute, input and maxTokens; None sets no limit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=2048)
+    provider: str | None = None
+    base_model_id: str | None = None
+    requests_per_minute: int | None = Field(default=None, ge=6)
+    tokens_per_minute: int | None = Field(default=None, ge=6)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_id(cls, value: Any) -> Any:
+        return {"id": value} if isinstance(value, str) else value
+
+
+class GuardrailSettings(BaseModel):
+    """A guardrail of Bedrock that every call passes.
+
+    Attributes:
+        id: Id or ARN of the guardrail.
+        version: Its version: a number or ``DRAFT``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1)
+    version: str = Field(pattern=r"^([1-9][0-9]{0,7}|DRAFT)$")
 
 
 class BedrockSettings(BaseModel):
-    """Which model to call, where, as whom, and within which limits.
+    """Where to call models, as whom, and within which limits.
 
     Attributes:
-        model_id: Model id, inference profile id or ARN.
-        provider: Provider of the model (``amazon``, ``anthropic``, ...); only an ARN needs it.
-        base_model_id: Model behind an application inference profile; None asks Bedrock for it at the start.
         endpoint_url: Endpoint to call instead of the region's own, such as a VPC endpoint or a local one.
         region: AWS region of the endpoint and of the signature.
         max_tokens: Longest answer, in tokens; sent with every call, since Bedrock reserves it from the quota.
@@ -22,15 +60,13 @@ class BedrockSettings(BaseModel):
         backoff_base_s: Upper bound of the first wait between attempts; it doubles with each.
         backoff_cap_s: Upper bound of every wait, and the longest Retry-After that is waited for.
         max_connections: Connections in the pool; the number of calls in flight.
+        guardrail: Guardrail every call passes; None calls without.
         api_key: Bedrock API key, sent as a bearer token; None signs with SigV4.
         access_key_id: Access key of static credentials; None takes botocore's chain (pod identity, profile, ...).
         secret_access_key: Secret of the static credentials.
         session_token: Session token of the static credentials.
     """
 
-    model_id: str = "us.amazon.nova-micro-v1:0"
-    provider: str | None = None
-    base_model_id: str | None = None
     endpoint_url: str | None = None
     region: str = "us-east-1"
     max_tokens: int = Field(default=256, ge=1)
@@ -41,6 +77,7 @@ class BedrockSettings(BaseModel):
     backoff_base_s: float = Field(default=0.2, gt=0)
     backoff_cap_s: float = Field(default=5.0, gt=0)
     max_connections: int = Field(default=256, ge=1)
+    guardrail: GuardrailSettings | None = None
     api_key: SecretStr | None = None
     access_key_id: SecretStr | None = None
     secret_access_key: SecretStr | None = None

@@ -118,6 +118,6 @@ class ConverseTransport:
         parsed: dict[str, Any] = self._parser.parse(answer, self._operation.output_shape)
         if status >= _FIRST_ERROR_STATUS:
             raise ClientError(parsed, _OPERATION)
-        if "output" not in parsed:
+        if "output" not in parsed or "usage" not in parsed:
             raise aiohttp.ClientPayloadError("The endpoint answered 200 with something else than a Converse answer.")
         return parsed

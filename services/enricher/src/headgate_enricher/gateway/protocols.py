@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from headgate_schemas.agent import Usage
-
 if TYPE_CHECKING:
     from headgate_runtime.records import TopicPartition
+    from headgate_schemas.agent import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class RecordedAnswer:
 
     Attributes:
         model_id: The model that gave it.
-        message: The answer as JSON, in LangChain's own form (``dumpd``); opaque to whoever keeps it.
+        message: The answer as JSON; opaque to whoever keeps it.
         usage: What it used; ``calls`` is 1.
         cost_microdollars: What it cost, in millionths of a US dollar.
     """
