@@ -10,7 +10,7 @@ from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.kafka.tail import KafkaTail
 from headgate_runtime.records import TopicPartition
-from headgate_schemas import ContractError, compile_rules
+from headgate_schemas import compile_rules
 
 from headgate_enricher.budget.control import budget_router
 from headgate_enricher.budget.entries import EntryCodec
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from headgate_runtime.kafka.admin import TopicInfo
     from headgate_runtime.metrics import Metrics
     from headgate_runtime.registry import SchemaRegistry
-    from headgate_schemas import Contracts, TopicContract
+    from headgate_schemas import RecordSchema, TopicContract
 
     from headgate_enricher.budget.settings import BudgetSettings
 
@@ -53,7 +53,8 @@ def open_budget(
     replica: str,
     kafka: KafkaSettings,
     registry: SchemaRegistry,
-    contracts: Contracts,
+    contract: TopicContract,
+    record: RecordSchema,
     metrics: Metrics,
 ) -> Budget:
     """Start to follow the ledger.
@@ -64,15 +65,14 @@ def open_budget(
         replica: This replica's name.
         kafka: How to reach the brokers.
         registry: Where the entry's schema is.
-        contracts: The ledger's contract is among them.
+        contract: The ledger.
+        record: Its entries.
         metrics: Where the budget's metrics go.
 
     Raises:
-        ConfigurationError: The ledger has no contract or no registered schema.
+        ConfigurationError: The entry's schema is not registered.
         UnavailableError: The registry does not answer.
     """
-    contract = ledger_contract(settings, contracts)
-    record = contracts.record(contract.record)
     codec = EntryCodec(
         Encoder(registry, contract.subject, record), Decoder(registry, record), compile_rules(contract), replica
     )
@@ -96,18 +96,6 @@ def open_budget(
     log.start()
     purse = LedgerPurse(log, agent=agent, timeout_s=settings.timeout_s, metrics=budget_metrics)
     return Budget(log, purse, budget_router(log))
-
-
-def ledger_contract(settings: BudgetSettings, contracts: Contracts) -> TopicContract:
-    """The ledger's contract.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
-    try:
-        return contracts.topic(settings.topic)
-    except ContractError as error:
-        raise ConfigurationError(str(error)) from error
 
 
 def check_ledger(contract: TopicContract, existing: Mapping[str, TopicInfo]) -> None:
