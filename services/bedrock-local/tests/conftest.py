@@ -24,7 +24,15 @@ POLICY = """
 def judge(fenced, tool_schema):
     if fenced.get("boom"):
         raise ValueError("boom")
+    if "tool_results" in fenced:
+        return {"verdict": fenced["tool_results"]}
     return {"verdict": "big" if fenced["size"] > 10 else "small", "fields": sorted(tool_schema["properties"])}
+
+
+def ask_first(fenced, results):
+    if fenced.get("prepare") == "boom":
+        raise ValueError("boom")
+    return {name: {"size": fenced["size"]} for name in fenced.get("prepare", ())}
 """
 
 
@@ -95,7 +103,9 @@ def policy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     info = folder / "sizes-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sizes\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[headgate.local_policies]\njudge = sizes:judge\n")
+    (info / "entry_points.txt").write_text(
+        "[headgate.local_policies]\njudge = sizes:judge\n[headgate.local_preparations]\njudge = sizes:ask_first\n"
+    )
     return folder
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from headgate_bedrock_local.models import takes_forced_tool
-from headgate_bedrock_local.policies import fenced_event
+from headgate_bedrock_local.policies import TOOL_RESULTS, fenced_event, tool_results
 from headgate_bedrock_local.schema_example import example
 from headgate_bedrock_local.tokens import CHARACTERS_A_TOKEN, block_tokens, blocks_tokens, text_tokens
 from headgate_bedrock_local.wire import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from headgate_bedrock_local.faults import Dice, Faults
-    from headgate_bedrock_local.policies import Policy
+    from headgate_bedrock_local.policies import Policy, Preparation
     from headgate_bedrock_local.requests import ConverseRequest, ToolSpec
 
 _REFUSAL = "I am sorry, but I cannot help with this request."
@@ -52,10 +52,12 @@ class Answerer:
 
     Args:
         policies: Policies by the name of the tool, or of the structured answer, that they answer for.
+        preparations: What to call before that, by the same name.
     """
 
-    def __init__(self, policies: Mapping[str, Policy]) -> None:
+    def __init__(self, policies: Mapping[str, Policy], preparations: Mapping[str, Preparation]) -> None:
         self._policies = policies
+        self._preparations = preparations
 
     def answer(self, model_id: str, request: ConverseRequest, prompt: bytes) -> Answer:
         """Answer with a tool use, a structured text or a text, whichever the request asks for.
@@ -64,9 +66,10 @@ class Answerer:
             ServiceError: The model does not take what is asked, or the policy for it failed.
         """
         if (tool := self._tool(model_id, request)) is not None:
+            if calls := self._prepared(tool, request):
+                return Answer([_use(prompt, *call, number) for number, call in enumerate(calls)], "tool_use", "policy")
             payload, source = self._payload(tool.name, tool.input_schema.json_schema, request)
-            block = {"toolUse": {"toolUseId": f"tooluse_{prompt.hex()[:22]}", "name": tool.name, "input": payload}}
-            return Answer([block], "tool_use", source)
+            return Answer([_use(prompt, tool.name, payload)], "tool_use", source)
         if (structured := request.answer_schema()) is not None:
             payload, source = self._payload(structured[0] or "", structured[1], request)
             return Answer([{"text": orjson.dumps(payload).decode()}], "end_turn", source)
@@ -87,17 +90,41 @@ class Answerer:
             return None
         return known or next(iter(specs), None)
 
+    def _prepared(self, tool: ToolSpec, request: ConverseRequest) -> list[tuple[str, dict[str, Any]]]:
+        """Calls of other tools of the request that come first: where the tool is not forced, each once."""
+        choice = request.tool_config.tool_choice if request.tool_config else None
+        prepare = self._preparations.get(tool.name)
+        event = fenced_event(request) if prepare else None
+        if prepare is None or event is None or (choice is not None and choice.tool is not None):
+            return []
+        results = tool_results(request, but=tool.name)
+        wanted = _run(tool.name, lambda: dict(prepare(event, results)))
+        offered = {spec.name for spec in request.tool_specs()} - results.keys() - {tool.name}
+        return [(name, dict(arguments)) for name, arguments in wanted.items() if name in offered]
+
     def _payload(self, name: str, schema: Mapping[str, Any], request: ConverseRequest) -> tuple[Any, str]:
         policy = self._policies.get(name)
         event = fenced_event(request) if policy else None
         if policy is None or event is None:
             return example(dict(schema)), "schema"
-        try:
-            return dict(policy(event, schema)), "policy"
-        except Exception as error:
-            # The model's stand-in is somebody else's code: what it raises is this model's error, told to the caller.
-            message = f"The policy for {name!r} failed: {type(error).__name__}: {error}"
-            raise ServiceError("InternalServerException", message) from error
+        results = tool_results(request, but=name)
+        known = {**event, TOOL_RESULTS: results} if results else event
+        return _run(name, lambda: dict(policy(known, schema))), "policy"
+
+
+def _run(name: str, policy: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return policy()
+    except Exception as error:
+        # The model's stand-in is somebody else's code: what it raises is this model's error, told to the caller.
+        message = f"The policy for {name!r} failed: {type(error).__name__}: {error}"
+        raise ServiceError("InternalServerException", message) from error
+
+
+def _use(prompt: bytes, name: str, arguments: Any, number: int = 0) -> dict[str, Any]:
+    """A tool use; the first of an answer has the prompt's digest as its id, later ones their number besides."""
+    suffix = f"_{number}" if number else ""
+    return {"toolUse": {"toolUseId": f"tooluse_{prompt.hex()[:22]}{suffix}", "name": name, "input": arguments}}
 
 
 def spoilt(answer: Answer, faults: Faults, dice: Dice) -> Answer:

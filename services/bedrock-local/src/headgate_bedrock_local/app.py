@@ -17,7 +17,7 @@ from headgate_bedrock_local.admin import admin_router
 from headgate_bedrock_local.auth import Authenticator
 from headgate_bedrock_local.config import Settings
 from headgate_bedrock_local.endpoint import Endpoint
-from headgate_bedrock_local.policies import PolicyError, load_policies
+from headgate_bedrock_local.policies import PolicyError, load_policies, load_preparations
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -33,7 +33,9 @@ def create_app(settings: Settings) -> FastAPI:
         PolicyError: A policy that is installed cannot be used.
     """
     secrets = {key: secret.get_secret_value() for key, secret in settings.secrets.items()}
-    endpoint = Endpoint(Authenticator(secrets), load_policies(), settings.faults, seed=settings.seed)
+    endpoint = Endpoint(
+        Authenticator(secrets), load_policies(), load_preparations(), settings.faults, seed=settings.seed
+    )
     app = FastAPI(title="Headgate local Bedrock", version=version("headgate-bedrock-local"))
     app.add_exception_handler(RequestValidationError, _unprocessable)
     app.include_router(admin_router(endpoint))

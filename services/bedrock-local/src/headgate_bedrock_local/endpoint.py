@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from headgate_bedrock_local.auth import Authenticator
-    from headgate_bedrock_local.policies import Policy
+    from headgate_bedrock_local.policies import Policy, Preparation
     from headgate_bedrock_local.requests import ConverseRequest
     from headgate_bedrock_local.stats import Stats
 
@@ -45,6 +45,7 @@ class Endpoint:
     Args:
         authenticator: Checks the Authorization header.
         policies: Local policies by tool name.
+        preparations: Local preparations by tool name.
         faults: The knobs it starts with.
         seed: Seed of the draws that decide which calls faults hit.
         clock: Monotonic time in seconds, for quotas and the prompt cache.
@@ -54,13 +55,14 @@ class Endpoint:
         self,
         authenticator: Authenticator,
         policies: Mapping[str, Policy],
+        preparations: Mapping[str, Preparation],
         faults: EndpointFaults,
         *,
         seed: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._authenticator = authenticator
-        self._answerer = Answerer(policies)
+        self._answerer = Answerer(policies, preparations)
         self._quotas = Quotas(clock)
         self._cache = PromptCache(clock)
         self._recorder = Recorder()
