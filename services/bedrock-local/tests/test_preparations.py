@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .conftest import Server
 
 SEVERAL = {"any": {}}
+pytestmark = pytest.mark.usefixtures("server")  # knobs as at the start
 
 
 def request(event: dict[str, Any], choice: dict[str, Any] | None = None) -> dict[str, Any]:
