@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -83,6 +84,9 @@ def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -
 def _serve(settings: _Settings, build: Callable[[_Settings], Service]) -> None:
     auth = ControlAuth.from_file(settings.http.control_token_file)
     service = build(settings)
+    # What the start has made stays: a collector that walks it again and again only makes events wait.
+    gc.freeze()
+    gc.enable()
     with closing(service.close, "service"):
         app = control_app(service, auth, masked(settings))
         with _stopped_by_signals(service.loop), _listening(app, settings.http):
