@@ -11,11 +11,13 @@ IMAGES := producer enricher writer bedrock-local admin
 SOURCES := $(MEMBERS:%=%/src)
 EVENTS ?= 20000
 CHAOS ?= 0
+LONG ?= 0
+FORM := $(if $(filter 1,$(LONG)),--long)
 
-.PHONY: help setup check test demo up down status bench lock diagrams clean
+.PHONY: help setup check test demo up down status bench bench-enricher chaos-enricher lock diagrams clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with everything locked and installed
 
@@ -53,7 +55,14 @@ status: $(READY) ## Show what runs, where, and how it is
 	$(BIN)/headgate local status
 
 bench: $(READY) ## Measure against a peer or a limit in the same run (build/bench/)
-	$(BIN)/python tests/bench/pipeline.py
+	$(BIN)/python -m tests.bench.pipeline
+
+bench-enricher: $(READY) ## The enricher beside a naive agent loop (LONG=1: half an hour)
+	$(BIN)/python -m tests.bench.enricher $(FORM)
+
+chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model (LONG=1: longer)
+	$(BIN)/python -m tests.chaos.enricher $(FORM)
+	$(BIN)/python -m tests.chaos.throttle $(FORM)
 
 lock: $(READY) ## Resolve all requirements anew, with hashes
 	@for name in uv demo; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

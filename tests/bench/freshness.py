@@ -1,6 +1,6 @@
 """How soon an event can be queried: the whole platform at 2,000 events a second, commit time less produce time of every row.
 
-Run it from the project's root: ``python tests/bench/freshness.py``; the figures go to ``build/bench/freshness.json``.
+Run it from the project's root: ``python -m tests.bench.freshness``; the figures go to ``build/bench/freshness.json``.
 """
 
 from __future__ import annotations

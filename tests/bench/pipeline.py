@@ -1,6 +1,6 @@
 """Runs every benchmark of the pipeline, one after the other, and gathers their figures in build/bench/pipeline.json.
 
-Run it from the project's root: ``python tests/bench/pipeline.py``, or ``make bench``.
+Run it from the project's root: ``python -m tests.bench.pipeline``, or ``make bench``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> int:
     failed: list[str] = []
     for part in PARTS:
         console.print(f"measuring the {part} ..." if part != "freshness" else "measuring freshness ...")
-        command = [sys.executable, str(Path(__file__).with_name(f"{part}.py"))]
+        command = [sys.executable, "-m", f"tests.bench.{part}"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             failed.append(part)

@@ -1,6 +1,6 @@
 """How fast the producer is: its whole path (map, check, encode, send) beside a bare client that sends the same bytes.
 
-Run it from the project's root: ``python tests/bench/producer.py``. It starts an embedded stack of its own; the figures
+Run it from the project's root: ``python -m tests.bench.producer``. It starts an embedded stack of its own; the figures
 go to ``build/bench/producer.json``.
 """
 

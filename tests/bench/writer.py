@@ -4,7 +4,7 @@ The limit is the same records consumed by the bare client and the same rows, dec
 Parquet writer in batches as large as the writer's commits. Both are measured in the same run, in CPU seconds of the
 process that does the work, so that they hold on a machine that is busy with other things.
 
-Run ``python tests/bench/writer.py [--events N]``; writes build/bench/writer.json.
+Run ``python -m tests.bench.writer [--events N]`` from the root; writes build/bench/writer.json.
 """
 
 from __future__ import annotations

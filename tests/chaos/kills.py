@@ -1,0 +1,101 @@
+"""Random kill -9 of replicas, and how long each partition stood still after one."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headgate_local.processes import ServiceProcess
+
+
+@dataclass
+class Kill:
+    """One kill, open until every partition has an output again.
+
+    Attributes:
+        victim: The replica.
+        at_s: When, monotonic.
+        waiting: Partitions without an output since.
+        recovery_s: Time to the first committed output of the partition that waited longest; None while open.
+    """
+
+    victim: str
+    at_s: float
+    waiting: set[int]
+    recovery_s: float | None = None
+
+
+@dataclass
+class Recoveries:
+    """Times every kill to the next committed output of each partition.
+
+    A kill of a replica that has not recovered from the last one takes that one's place: time runs from the later.
+
+    Attributes:
+        partitions: Number of partitions, all of which have events all the time.
+        kills: All kills, in order.
+    """
+
+    partitions: int
+    kills: list[Kill] = field(default_factory=list)
+
+    def killed(self, victim: str, at_s: float) -> None:
+        """A replica was killed."""
+        for kill in self._open():
+            if kill.victim == victim:
+                kill.waiting.clear()
+        self.kills.append(Kill(victim, at_s, set(range(self.partitions))))
+
+    def output(self, partition: int, at_s: float) -> None:
+        """An output of a partition's event was committed."""
+        for kill in self._open():
+            if partition in kill.waiting and at_s > kill.at_s:
+                kill.waiting.discard(partition)
+                if not kill.waiting:
+                    kill.recovery_s = at_s - kill.at_s
+
+    @property
+    def open(self) -> bool:
+        """Whether a kill has not been recovered from."""
+        return bool(self._open())
+
+    @property
+    def seconds(self) -> list[float]:
+        """Recovery times, in the order of the kills; those a later kill took the place of are left out."""
+        return [kill.recovery_s for kill in self.kills if kill.recovery_s is not None]
+
+    def _open(self) -> list[Kill]:
+        return [kill for kill in self.kills if kill.waiting]
+
+
+class Killer:
+    """Kills one of the replicas at random moments, and starts it again at once.
+
+    Args:
+        replicas: The replicas.
+        times: Kills in all.
+        within_s: Time over which they are spread, evenly by chance: some strike while a replica starts.
+        seed: Of the moments and victims.
+    """
+
+    def __init__(self, replicas: Sequence[ServiceProcess], *, times: int, within_s: float, seed: int) -> None:
+        draw = random.Random(seed)  # noqa: S311 - chooses moments, guards nothing
+        self._replicas = list(replicas)
+        self._planned = [(moment, draw.choice(self._replicas)) for moment in _moments(draw, times, within_s)]
+
+    def strike(self, elapsed_s: float) -> str | None:
+        """Kill if a kill is due after so many seconds; returns the victim's name."""
+        if not self._planned or elapsed_s < self._planned[0][0]:
+            return None
+        _, victim = self._planned.pop(0)
+        victim.kill9()
+        victim.revive()
+        return victim.name
+
+
+def _moments(draw: random.Random, times: int, within_s: float) -> list[float]:
+    return sorted(draw.uniform(0, within_s) for _ in range(times))
