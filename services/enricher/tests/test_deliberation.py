@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,28 @@ from headgate_enricher.model_thread import ModelThread
 from headgate_enricher.progress import PartitionProgress
 from headgate_enricher.work import AgentFaultError, Answer, Partition, Work
 from headgate_runtime.records import Record, TopicPartition
+from headgate_runtime.state import PartitionState, Spill
 from headgate_runtime.testing import eventually
-from headgate_schemas.agent import Decision, Event, GreyCase, ModelAnswerError, Usage
+from headgate_schemas.agent import Decision, Event, GreyCase, Memory, ModelAnswerError, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from headgate_enricher.gateway.protocols import CallContext
 
+
 MODEL = Decision("allow", "fine", 0.2, "low", 0.9, "model", "a" * 64, Usage(1, 10, 5))
 FLOOR = Decision("allow", "floor", 0.0, "low", 0.5, "rules")
 CASE = GreyCase({"n": 1}, {}, FLOOR)
+
+
+class PlainCodec:
+    def dump(self, state: Memory) -> bytes:
+        return json.dumps(state).encode()
+
+    def load(self, value: bytes) -> Memory:
+        loaded: Memory = json.loads(value)
+        return loaded
 
 
 class ScriptedAgent:
@@ -35,7 +47,13 @@ class ScriptedAgent:
     def __init__(self, deliberate: Callable[[GreyCase], Awaitable[Decision]]) -> None:
         self._deliberate = deliberate
 
-    def triage(self, events: Sequence[Event]) -> Sequence[Decision | GreyCase]:
+    def remember(self, memory: Memory | None, event: Event) -> Memory | None:
+        if event.get("forgettable"):
+            raise LookupError("forgettable")
+        return {"events": (memory or {"events": 0})["events"] + 1}
+
+    def triage(self, events: Sequence[Event], memories: Sequence[Memory | None]) -> Sequence[Decision | GreyCase]:
+        assert len(memories) == len(events)
         if any(event.get("broken") for event in events):
             raise ValueError("broken")
         return [None if event.get("nothing") else FLOOR for event in events]  # type: ignore[misc]  # a faulty agent
@@ -166,10 +184,13 @@ def test_a_fallback_that_fails_is_the_agents_fault() -> None:
         Judge(ScriptedAgent(forever)).fall_back(CASE, "worst")
 
 
-def work(number: int, **event: object) -> Work:
+MEMORIES: PartitionState[Memory] = PartitionState(PlainCodec(), Spill(None, "in-0"), 10)
+
+
+def work(number: int, *, key: bytes | None = b"k", **event: object) -> Work:
     source = TopicPartition("in", 0)
-    partition = Partition(source, PartitionProgress(), Lanes())
-    return Work(partition, Record("in", 0, number, 0, b"k", b"v"), event, time.monotonic() + 5)
+    partition = Partition(source, PartitionProgress(), MEMORIES, Lanes())
+    return Work(partition, Record("in", 0, number, 0, key, b"v"), event, time.monotonic() + 5)
 
 
 def test_triage_that_raises_costs_only_the_event_at_fault() -> None:
@@ -184,6 +205,21 @@ def test_triage_that_returns_no_decision_is_the_agents_fault() -> None:
     Judge(ScriptedAgent(forever)).triage(works)
     assert isinstance(works[0].triaged, AgentFaultError)
     assert works[1].triaged == FLOOR
+
+
+def test_each_event_finds_what_those_before_it_left_and_one_without_a_key_finds_nothing() -> None:
+    works = [work(number, key=b"remembered") for number in range(3)]
+    works.insert(1, work(9, key=None))
+    Judge(ScriptedAgent(forever)).triage(works)
+    assert [each.memory for each in works] == [None, None, {"events": 1}, {"events": 2}]
+    assert [each.remembered for each in works] == [{"events": 1}, None, {"events": 2}, {"events": 3}]
+
+
+def test_an_event_that_cannot_be_remembered_is_at_fault_and_changes_no_memory() -> None:
+    works = [work(0, key=b"odd"), work(1, key=b"odd", forgettable=True), work(2, key=b"odd")]
+    Judge(ScriptedAgent(forever)).triage(works)
+    assert [isinstance(each.triaged, AgentFaultError) for each in works] == [False, True, False]
+    assert [each.remembered for each in works] == [{"events": 1}, {"events": 1}, {"events": 2}]
 
 
 async def nothing_to_close() -> None:

@@ -17,12 +17,13 @@ from headgate_enricher.work import Answer, Work
 from headgate_runtime.errors import ConfigurationError, UnavailableError
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+from headgate_runtime.state import StateStore
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer
 from headgate_runtime.testing.producer import MemoryTransactionalProducer
-from headgate_schemas.agent import Decision, Event, GreyCase
+from headgate_schemas.agent import Decision, Event, GreyCase, Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from headgate_enricher.progress import Mark
     from langchain_core.language_models import BaseChatModel
@@ -66,6 +67,10 @@ class Surroundings:
             dead_letters=cast("Any", PlainDeadLetters()),
             outbox=Outbox(MemoryTransactionalProducer(self.broker, "t"), lambda: self.now_s),
             progress_log=cast("Any", self),
+            results=cast("Any", self),
+            memories=StateStore(
+                topic="memory", namespace="group", codec=cast("Any", self), read=lambda *_: None, capacity=10
+            ),
             limits=self.limits,
             metrics=EnricherMetrics(self.metrics),
             clock=lambda: self.now_s,
@@ -79,6 +84,13 @@ class Surroundings:
         assert partitions == [SOURCE]
         return {}
 
+    def restore(self, partitions: Mapping[TopicPartition, object]) -> None:
+        assert list(partitions) == [SOURCE]
+
+    def answers_from(self, source: TopicPartition) -> int:
+        assert source == SOURCE
+        return 0
+
     def record(self, source: TopicPartition, mark: Mark) -> OutgoingRecord:
         return OutgoingRecord("progress", str(source).encode(), str(mark.watermark).encode())
 
@@ -87,7 +99,16 @@ class Surroundings:
             raise UnavailableError("the registry does not answer")
         return {"grey": value == b"grey"}
 
-    def triage(self, events: Sequence[Event]) -> Sequence[Decision | GreyCase]:
+    def dump(self, state: Memory) -> bytes:
+        raise AssertionError(state)
+
+    def remember(self, memory: Memory | None, event: Event) -> Memory | None:
+        assert memory is None
+        assert event
+        return None
+
+    def triage(self, events: Sequence[Event], memories: Sequence[Memory | None]) -> Sequence[Decision | GreyCase]:
+        assert not any(memories)
         return [GreyCase(event, {}, RULES) if event["grey"] else RULES for event in events]
 
     async def deliberate(self, case: GreyCase) -> Decision:

@@ -18,13 +18,14 @@ from headgate_enricher.work import Answer
 from headgate_runtime.errors import UnavailableError, UndecodableError
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
-from headgate_schemas.agent import Decision, Event, GreyCase
+from headgate_runtime.state import StateStore
+from headgate_schemas.agent import Decision, Event, GreyCase, Memory
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from headgate_enricher.enrichment import Enrichment
     from headgate_enricher.progress_log import ProgressLog
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
     from headgate_runtime.deadletters import DeadLetters
 
 SOURCES = tuple(TopicPartition("in", number) for number in range(4))
-KINDS = ("fast", "fast", "grey", "grey", "grey", "poison", "raises", "fallback_raises", "slow_triage")
+KINDS = ("fast", "fast", "grey", "grey", "grey", "poison", "raises", "fallback_raises", "forgettable", "slow_triage")
+REFUSED = {"poison", "raises", "fallback_raises", "forgettable"}
 INSTANCES = 2
+MEMORY_CAPACITY = 2  # of the four partitions' keys most have to wait on disk
 
 
 @dataclass
@@ -44,12 +47,38 @@ class Cluster:
     outputs: list[tuple[TopicPartition, int, bytes | None, str]] = field(default_factory=list)
     marks: dict[TopicPartition, Mark] = field(default_factory=dict)
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    changelog: list[Record] = field(default_factory=list)
     failing_commits: int = 0
 
     def append(self, source: TopicPartition, key: bytes | None, kind: str, gap: int) -> None:
         log = self.logs[source]
         offset = (log[-1].offset + 1 if log else 0) + gap
         log.append(Record(source.topic, source.partition, offset, 0, key, kind.encode()))
+
+    def remember(self, record: OutgoingRecord) -> None:
+        assert record.partition is not None
+        number = len(self.changelog)
+        self.changelog.append(Record("memory", record.partition, number, 0, record.key, record.value))
+
+    def replay(self, starts: Mapping[TopicPartition, int], take: Callable[[Record], None]) -> None:
+        for record in self.changelog:
+            if record.source in starts:
+                take(record)
+
+    def remembered(self) -> dict[tuple[int, bytes], list[str]]:
+        """The last memory of each partition and key in the changelog."""
+        return {(r.partition, r.key or b""): json.loads(r.value or b"null") for r in self.changelog}
+
+    def recomputed(self) -> dict[tuple[int, bytes], list[str]]:
+        """What should be remembered: the kinds of the events that are decided or given up, by key, in order."""
+        done = {(source, offset) for source, offset, _, _ in self.outputs}
+        memories: dict[tuple[int, bytes], list[str]] = {}
+        for source, log in self.logs.items():
+            for record in log:
+                kind = (record.value or b"").decode()
+                if record.key and (source, record.offset) in done and kind not in {"poison", "forgettable"}:
+                    memories.setdefault((source.partition, b"group/" + record.key), []).append(kind)
+        return memories
 
 
 @dataclass
@@ -72,6 +101,9 @@ class MemoryTransactions:
             self.cluster.failing_commits -= 1
             raise UnavailableError("the coordinator does not answer")
         for record in self.sent:
+            if record.topic == "memory":
+                self.cluster.remember(record)
+                continue
             source, offset, outcome = json.loads(record.value or b"")
             if record.topic == "progress":
                 self.cluster.marks[TopicPartition(*source)] = Mark(offset, bytes.fromhex(outcome))
@@ -85,6 +117,11 @@ class MemoryTransactions:
 
     def close(self) -> None:
         pass
+
+
+def is_refused(record: Record) -> bool:
+    kind = (record.value or b"").decode()
+    return kind in REFUSED and (kind != "forgettable" or record.key is not None)
 
 
 def output(topic: str, record: Record) -> OutgoingRecord:
@@ -117,6 +154,29 @@ class PlainProgressLog:
         return OutgoingRecord("progress", b"", json.dumps([source, mark.watermark, mark.done.hex()]).encode())
 
 
+class PlainResults:
+    """Holds the dispatcher to asking about no partition but its own."""
+
+    def __init__(self) -> None:
+        self.sources: set[TopicPartition] = set()
+
+    def restore(self, partitions: Mapping[TopicPartition, object]) -> None:
+        assert not self.sources & partitions.keys()
+        self.sources |= partitions.keys()
+
+    def answers_from(self, source: TopicPartition) -> int:
+        assert source in self.sources
+        return 0
+
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        gone = set(partitions)
+        assert gone <= self.sources
+        self.sources -= gone
+
+    def close(self) -> None:
+        self.sources.clear()
+
+
 class PlainDecoder:
     def decode(self, value: bytes | None) -> dict[str, Any]:
         kind = (value or b"").decode()
@@ -129,6 +189,14 @@ def decision(tier: str) -> Decision:
     return Decision("allow", "", 0.0, "low", 1.0, cast("Any", tier))
 
 
+class PlainCodec:
+    def dump(self, state: Memory) -> bytes:
+        return json.dumps(state["kinds"]).encode()
+
+    def load(self, value: bytes) -> Memory:
+        return {"kinds": json.loads(value)}
+
+
 class PlainAgent:
     name = "plain"
     version = "1"
@@ -136,7 +204,13 @@ class PlainAgent:
     def __init__(self, clock: list[float]) -> None:
         self.clock = clock
 
-    def triage(self, events: Sequence[Event]) -> Sequence[Decision | GreyCase]:
+    def remember(self, memory: Memory | None, event: Event) -> Memory | None:
+        if event["kind"] == "forgettable":
+            raise LookupError("forgettable")
+        return {"kinds": [*(memory["kinds"] if memory else []), event["kind"]]}
+
+    def triage(self, events: Sequence[Event], memories: Sequence[Memory | None]) -> Sequence[Decision | GreyCase]:
+        assert len(memories) == len(events)
         if any(event["kind"] == "slow_triage" for event in events):
             self.clock[0] += 6.0
         if any(event["kind"] == "raises" for event in events):
@@ -198,6 +272,10 @@ class Member:
             dead_letters=cast("DeadLetters", PlainDeadLetters()),
             outbox=Outbox(MemoryTransactions(cluster), lambda: clock[0]),
             progress_log=cast("ProgressLog", PlainProgressLog(cluster)),
+            results=cast("Any", PlainResults()),
+            memories=StateStore(
+                topic="memory", namespace="group", codec=PlainCodec(), read=cluster.replay, capacity=MEMORY_CAPACITY
+            ),
             limits=Limits(triage_batch=3, max_at_model=2),
             metrics=EnricherMetrics(Metrics()),
             clock=lambda: clock[0],
@@ -265,6 +343,7 @@ class DispatcherMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, INSTANCES - 1))
     def crash(self, number: int) -> None:
         owned = list(self.members[number].positions)
+        self.members[number].dispatcher.close()
         self.members[number] = Member(self.cluster, self.clock)
         self.members[number].assign(owned)
 
@@ -288,6 +367,11 @@ class DispatcherMachine(RuleBasedStateMachine):
                 if key is not None and topic == "out":
                     assert offset > last.get((source, key), -1)
                     last[source, key] = offset
+
+    @invariant()
+    def memory_is_that_of_the_committed_events(self) -> None:
+        if hasattr(self, "cluster"):
+            assert self.cluster.remembered() == self.cluster.recomputed()
 
     @invariant()
     def progress_says_what_is_committed(self) -> None:
@@ -316,12 +400,15 @@ class DispatcherMachine(RuleBasedStateMachine):
             if sum(map(len, self.cluster.logs.values())) == len(self.cluster.outputs):
                 break
         wanted = {
-            (source, record.offset, "dlq" if record.value in {b"poison", b"raises", b"fallback_raises"} else "out")
+            (source, record.offset, "dlq" if is_refused(record) else "out")
             for source, log in self.cluster.logs.items()
             for record in log
         }
         assert {(source, offset, topic) for source, offset, _, topic in self.cluster.outputs} == wanted
         assert not any(member.dispatcher.busy() for member in self.members)
+        assert self.cluster.remembered() == self.cluster.recomputed()
+        for member in self.members:
+            member.dispatcher.close()
         self.nothing_is_doubled()
         self.outputs_of_a_key_are_in_input_order()
 

@@ -13,11 +13,14 @@ from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.compacted import read_compacted
 from headgate_runtime.kafka.consumer import KafkaConsumer
+from headgate_runtime.kafka.ranges import read_range
+from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
+from headgate_runtime.state import StateStore
 from headgate_schemas import ContractError, Contracts, compile_rules, field_getter
 
 from headgate_enricher.agents import load_agent
@@ -32,24 +35,27 @@ from headgate_enricher.gateway.model import GatewayModel
 from headgate_enricher.gateway.protocols import UnlimitedPurse
 from headgate_enricher.intake import Intake
 from headgate_enricher.judge import Judge
+from headgate_enricher.memory import MemoryCodec
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.model_thread import ModelThread
 from headgate_enricher.outbox import Outbox
 from headgate_enricher.pricing import load_prices
 from headgate_enricher.progress_log import ProgressLog
+from headgate_enricher.results import ModelResults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headgate_runtime.kafka.admin import TopicInfo
-    from headgate_runtime.kafka.protocols import RecordConsumer, TransactionalProducer
+    from headgate_runtime.kafka.protocols import RecordConsumer, RecordProducer, TransactionalProducer
     from headgate_runtime.registry import SchemaRegistry
     from headgate_schemas import TopicContract
-    from headgate_schemas.agent import Agent
+    from headgate_schemas.agent import Agent, Memory
 
     from headgate_enricher.config import Settings
     from headgate_enricher.gateway.routes import Routes
     from headgate_enricher.progress_log import ReadCompacted
+    from headgate_enricher.results import ReadRange
 
 SERVICE = "enricher"
 PROGRESS_TIMEOUT_S = 60.0
@@ -62,8 +68,10 @@ class Clients:
 
     consumer: RecordConsumer
     transactions: TransactionalProducer
+    producer: RecordProducer
     registry: SchemaRegistry
     read_compacted: ReadCompacted
+    read_range: ReadRange
     models: ModelFactory
 
 
@@ -74,6 +82,8 @@ class Topics:
     source: TopicContract
     output: TopicContract
     progress: TopicContract
+    results: TopicContract
+    memory: TopicContract
     dead_letters: TopicContract
 
 
@@ -94,8 +104,10 @@ def build(settings: Settings) -> Service:
             settings.kafka, transactional_id=f"{settings.group_id}-{settings.instance}"
         ),
         consumer=KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance),
+        producer=KafkaProducer(settings.kafka),
         registry=ConfluentRegistry(settings.registry),
         read_compacted=partial(read_compacted, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
+        read_range=partial(read_range, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
         models=ModelFactory(settings.bedrock.model_copy(update={"max_connections": connections})),
     )
     return assemble(settings, contracts, topics, clients)
@@ -112,6 +124,8 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         agent_version=agent.version,
         pipeline_version=version("headgate-enricher"),
     )
+    results = _results(contracts, topics, clients, agent)
+    calls.record_in(results)
     deliberation = _deliberation(settings, topics, agent)
     dispatcher = Dispatcher(
         consumer=clients.consumer,
@@ -124,6 +138,8 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         ),
         outbox=Outbox(clients.transactions),
         progress_log=_progress_log(settings, contracts, topics, clients),
+        results=results,
+        memories=_memories(settings, contracts, topics, clients, agent),
         limits=_limits(settings, topics),
         metrics=EnricherMetrics(metrics),
     )
@@ -149,18 +165,19 @@ def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
     """Check that the topics are there.
 
     Raises:
-        ConfigurationError: One is not, or the progress topic has too few partitions.
+        ConfigurationError: One is not, or one that goes along with the source has too few partitions.
     """
-    wanted = (topics.source, topics.output, topics.progress, topics.dead_letters)
+    wanted = (topics.source, topics.output, topics.progress, topics.results, topics.memory, topics.dead_letters)
     missing = sorted({topic.topic for topic in wanted} - set(existing))
     if missing:
         raise ConfigurationError(f"No topic {', '.join(missing)}: run `headgate topics apply`.")
-    source, progress = existing[topics.source.topic].partitions, existing[topics.progress.topic].partitions
-    if progress < source:
-        raise ConfigurationError(
-            f"{topics.progress.topic} has {progress} partitions and {topics.source.topic} has {source}: "
-            f"add partitions to {topics.progress.topic}, one for each of the other's."
-        )
+    source = existing[topics.source.topic].partitions
+    for beside in (topics.progress.topic, topics.results.topic, topics.memory.topic):
+        if existing[beside].partitions < source:
+            raise ConfigurationError(
+                f"{beside} has {existing[beside].partitions} partitions and {topics.source.topic} has {source}: "
+                f"add partitions to {beside}, one for each of the other's."
+            )
 
 
 def _contracts(settings: Settings) -> Contracts:
@@ -179,6 +196,8 @@ def _topics(settings: Settings, contracts: Contracts) -> Topics:
             source,
             contracts.topic(settings.output_topic),
             contracts.topic(settings.progress_topic),
+            contracts.topic(settings.results_topic),
+            contracts.topic(settings.memory_topic),
             contracts.topic(source.dead_letters),
         )
     except ContractError as error:
@@ -220,6 +239,32 @@ def _progress_log(settings: Settings, contracts: Contracts, topics: Topics, clie
         encoder=_encoder(contracts, topics.progress, clients.registry),
         decoder=Decoder(clients.registry, contracts.record(topics.progress.record)),
         read=clients.read_compacted,
+    )
+
+
+def _memories(
+    settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, agent: Agent
+) -> StateStore[Memory]:
+    encoder = _encoder(contracts, topics.memory, clients.registry)
+    decoder = Decoder(clients.registry, contracts.record(topics.memory.record))
+    return StateStore(
+        topic=topics.memory.topic,
+        namespace=f"{settings.group_id}/{agent.name}",
+        codec=MemoryCodec(agent.name, encoder, decoder),
+        read=clients.read_range,
+        capacity=settings.memory_keys,
+        folder=settings.state_dir,
+    )
+
+
+def _results(contracts: Contracts, topics: Topics, clients: Clients, agent: Agent) -> ModelResults:
+    return ModelResults(
+        topic=topics.results.topic,
+        agent_version=agent.version,
+        encoder=_encoder(contracts, topics.results, clients.registry),
+        decoder=Decoder(clients.registry, contracts.record(topics.results.record)),
+        producer=clients.producer,
+        read=clients.read_range,
     )
 
 

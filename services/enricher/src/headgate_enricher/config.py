@@ -19,6 +19,8 @@ class Settings(ServiceSettings):
         topic: Topic of the events to decide; its contract names the dead letter topic.
         output_topic: Topic of the decided events.
         progress_topic: Compacted topic of how far partitions are.
+        results_topic: Topic of the models' answers, by the position of their event.
+        memory_topic: Compacted topic of what the agent remembers by key.
         agent: Name of the agent, an entry point of the group ``headgate.agents``.
         group_id: Consumer group; with ``instance`` it makes the transactional id.
         models: The models grey events are decided by: primary, cheaper, fallback.
@@ -31,6 +33,8 @@ class Settings(ServiceSettings):
         max_at_model: Grey events at the model or waiting for a free call, at which no more events are triaged.
         max_backlog: Events in memory at which consumption pauses.
         triage_batch: Most events in one triage.
+        memory_keys: Most keys the agent's memory of which is kept in memory; that of others waits on disk.
+        state_dir: Folder for what waits on disk, rebuilt at each start; None takes the folder for temporary files.
     """
 
     model_config = SettingsConfigDict(env_prefix="HEADGATE_ENRICHER_", env_nested_delimiter="__")
@@ -38,6 +42,8 @@ class Settings(ServiceSettings):
     topic: str = "raw-events"
     output_topic: str = "enriched-events"
     progress_topic: str = "enricher-progress"
+    results_topic: str = "model-results"
+    memory_topic: str = "enricher-memory"
     agent: str = "risk"
     group_id: str = "enricher"
     models: RouteSettings = RouteSettings()
@@ -50,3 +56,5 @@ class Settings(ServiceSettings):
     max_at_model: int = Field(default=1024, ge=1)
     max_backlog: int = Field(default=20_000, ge=1)
     triage_batch: int = Field(default=500, ge=1)
+    memory_keys: int = Field(default=200_000, ge=1)
+    state_dir: Path | None = None

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from headgate_runtime.deadletters import DeadLetters
     from headgate_runtime.kafka.protocols import RecordConsumer
     from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+    from headgate_runtime.state import StateStore
+    from headgate_schemas.agent import Memory
 
     from headgate_enricher.enrichment import Enrichment
     from headgate_enricher.judge import Judge
     from headgate_enricher.metrics import EnricherMetrics
     from headgate_enricher.model_thread import ModelCalls
     from headgate_enricher.progress_log import ProgressLog
+    from headgate_enricher.results import ModelResults
 
 AGENT_ERROR = "agent_error"
 TOO_LARGE = "too_large"
@@ -79,6 +82,8 @@ class Dispatcher:
         dead_letters: Builds dead letters.
         outbox: Holds outputs until they are committed.
         progress_log: Reads and writes how far partitions are.
+        results: Models' answers to events that are not done.
+        memories: What the agent remembers by key.
         limits: Bounds.
         metrics: Metrics.
         clock: Monotonic seconds; the same clock as the model's deadlines.
@@ -96,6 +101,8 @@ class Dispatcher:
         dead_letters: DeadLetters,
         outbox: Outbox,
         progress_log: ProgressLog,
+        results: ModelResults,
+        memories: StateStore[Memory],
         limits: Limits,
         metrics: EnricherMetrics,
         clock: Callable[[], float] = time.monotonic,
@@ -109,6 +116,8 @@ class Dispatcher:
         self._dead_letters = dead_letters
         self._outbox = outbox
         self._progress_log = progress_log
+        self._results = results
+        self._memories = memories
         self._limits = limits
         self._metrics = metrics
         self._clock = clock
@@ -122,10 +131,18 @@ class Dispatcher:
     def assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Take partitions over where their last owner's last commit left them."""
         marks = self._progress_log.load(partitions, self._consumer)
+        # After the marks: from then on the last owner commits nothing more that the memory would have to hold.
+        self._memories.assign(partitions)
         for source in partitions:
             mark = marks.get(source)
-            self._partitions[source] = Partition(source, PartitionProgress(mark or START))
+            self._partitions[source] = Partition(source, PartitionProgress(mark or START), self._memories.of(source))
             logger.info("partition assigned", source=source, watermark=mark.watermark if mark else None)
+        self._results.restore(
+            {
+                source: (self._partitions[source].progress, marks.get(source, START).answers_from)
+                for source in partitions
+            }
+        )
         return {source: mark.watermark for source, mark in marks.items()}
 
     def revoke(self, partitions: Sequence[TopicPartition]) -> None:
@@ -170,17 +187,21 @@ class Dispatcher:
     def close(self) -> None:
         """Stop the model thread and the producer; what is not committed is done again by the next owner."""
         self._model.close()
+        self._results.close()
         self._outbox.close()
+        self._memories.close()
 
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
         gone = set(partitions)
         self._outbox.drop(gone)
+        self._memories.drop(gone)
         self._inbox = deque(record for record in self._inbox if record.source not in gone)
         for source in gone:
             partition = self._partitions.pop(source, None)
             if partition is not None:
                 self._model.cancel(partition.at_model)
                 logger.info("partition given up", source=source, pending=partition.progress.pending)
+        self._results.release(gone)
 
     def _work_inbox(self) -> None:
         while self._inbox and self._clock() >= self._intake_resume_s and not self._model_full():
@@ -272,6 +293,7 @@ class Dispatcher:
             self._emit(work, decision, answer.spent)
 
     def _emit(self, work: Work, decision: Decision, spent: Spent) -> None:
+        _stage_memory(work)
         try:
             output = self._enrichment.build(work.record, work.event, decision, spent, now_ms=self._now_ms())
         except AgentFaultError as fault:
@@ -285,6 +307,7 @@ class Dispatcher:
         self._put(work.partition, work.record, output)
 
     def _fault(self, work: Work, fault: AgentFaultError) -> None:
+        _stage_memory(work)
         refusal = RefusedError(AGENT_ERROR, str(fault), field=fault.field, rule=fault.rule)
         self._refuse(work.partition, work.record, refusal)
 
@@ -318,15 +341,17 @@ class Dispatcher:
         progress: list[OutgoingRecord] = []
         offsets: dict[TopicPartition, int] = {}
         for partition in changed:
-            mark = partition.progress.mark()
+            mark = partition.progress.mark()._replace(answers_from=self._results.answers_from(partition.source))
             partition.done_bytes = len(mark.done)
             offsets[partition.source] = mark.watermark
             progress.append(self._progress_log.record(partition.source, mark))
+        changes = self._memories.changes(offsets)
         started_s = self._clock()
-        committed = self._outbox.commit(progress, offsets, self._consumer.group_metadata)
+        committed = self._outbox.commit([*changes, *progress], offsets, self._consumer.group_metadata)
         if committed is None:
             self._metrics.aborted()
             return
+        self._memories.committed(offsets)
         for partition in changed:
             partition.progress.changed = False
         now_ms = self._now_ms()
@@ -337,6 +362,14 @@ class Dispatcher:
             at_model=sum(len(p.at_model) for p in self._partitions.values()),
             waiting=sum(p.lanes.waiting for p in self._partitions.values()),
         )
+        self._metrics.remembered(in_memory=self._memories.in_memory, on_disk=self._memories.on_disk)
+
+
+def _stage_memory(work: Work) -> None:
+    """What is remembered after an event is committed with what becomes of the event."""
+    key = work.record.key
+    if key is not None and work.remembered is not work.memory:
+        work.partition.memories.stage(key, work.remembered)
 
 
 def _size(record: OutgoingRecord) -> int:

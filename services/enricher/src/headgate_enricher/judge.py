@@ -27,7 +27,12 @@ class Judge:
         self._agent = agent
 
     def triage(self, works: Sequence[Work]) -> None:
-        """Triage a micro-batch; where that raises, each event alone, so that only the one at fault is dead-lettered."""
+        """Triage a micro-batch; where that raises, each event alone, so that only the one at fault is dead-lettered.
+
+        Each event finds what is remembered of its key as the events before it left it, decided already or not: the
+        memory follows the order of arrival.
+        """
+        faults = self._remember(works)
         try:
             results: Sequence[Triaged] = self._triage(works)
         except Exception:
@@ -35,6 +40,8 @@ class Judge:
             results = [self._triage_alone(work) for work in works]
         for work, result in zip(works, results, strict=True):
             work.triaged = _checked(result)
+        for work, fault in faults:
+            work.triaged = fault
 
     def conclude(self, case: GreyCase, answer: Answer) -> Decision:
         """Turn the model's answer into a decision: its own, or the fallback's, which names the prompt all the same.
@@ -61,8 +68,28 @@ class Judge:
             logger.exception("the agent's fallback failed", reason=reason)
             raise AgentFaultError(f"The agent's fallback raised {type(error).__name__}; mend the agent.") from error
 
+    def _remember(self, works: Sequence[Work]) -> list[tuple[Work, AgentFaultError]]:
+        """Advance the memory of each event's key; an event the agent cannot remember is at fault and changes nothing."""
+        faults: list[tuple[Work, AgentFaultError]] = []
+        remember = self._agent.remember
+        for work in works:
+            key = work.record.key
+            if key is None:
+                continue
+            memories = work.partition.memories
+            work.memory = work.remembered = before = memories.get(key)
+            try:
+                work.remembered = remember(before, work.event)
+            except Exception as error:
+                logger.exception("the agent cannot remember an event")
+                fault = AgentFaultError(f"The agent's memory raised {type(error).__name__}; mend the agent.")
+                faults.append((work, fault))
+            if work.remembered is not before:
+                memories.put(key, work.remembered)
+        return faults
+
     def _triage(self, works: Sequence[Work]) -> Sequence[Decision | GreyCase]:
-        results = self._agent.triage([work.event for work in works])
+        results = self._agent.triage([work.event for work in works], [work.memory for work in works])
         if len(results) != len(works):
             raise AgentFaultError(f"Triage gave {len(results)} results for {len(works)} events; mend the agent.")
         return results

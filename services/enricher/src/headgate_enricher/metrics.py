@@ -43,6 +43,7 @@ class EnricherMetrics:
         )
         self._at_model = metrics.gauge("at_model", "Grey events at the model or waiting for a free call.")
         self._waiting = metrics.gauge("lanes_waiting", "Events that wait behind a grey one of their key.")
+        self._memories = metrics.gauge("memory_keys", "Keys the agent remembers something of.", ("place",))
         self._aborted = metrics.counter("transactions_aborted", "Transactions to be repeated.")
 
     def decided(self, decision: Decision) -> None:
@@ -76,3 +77,8 @@ class EnricherMetrics:
         """Show what is under way."""
         self._at_model.set(at_model)
         self._waiting.set(waiting)
+
+    def remembered(self, *, in_memory: int, on_disk: int) -> None:
+        """Show of how many keys something is remembered, and where."""
+        self._memories.labels("memory").set(in_memory)
+        self._memories.labels("disk").set(on_disk)

@@ -78,10 +78,10 @@ class Outbox:
     def commit(
         self, progress: Sequence[OutgoingRecord], offsets: Mapping[TopicPartition, int], group: Callable[[], object]
     ) -> list[Output] | None:
-        """Commit all outputs with the progress records and offsets that belong to them.
+        """Commit all outputs with the progress, memory and offsets that belong to them.
 
         Args:
-            progress: Progress records.
+            progress: Progress records, and what is remembered as of the outputs.
             offsets: The group's next offsets.
             group: Gives the proof that this member owns the partitions; may raise UnavailableError.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from headgate_schemas.agent import Decision, Event, GreyCase
+from headgate_schemas.agent import Decision, Event, GreyCase, Memory
 
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
 from headgate_enricher.lanes import Lanes
 
 if TYPE_CHECKING:
     from headgate_runtime.records import Record, TopicPartition
+    from headgate_runtime.state import PartitionState
 
     from headgate_enricher.progress import PartitionProgress
 
@@ -44,6 +45,8 @@ class Work:
         event: The record's value, decoded.
         deadline_s: Monotonic time by which the model must have answered.
         triaged: What triage made of it, or what went wrong there.
+        memory: What the agent remembered of the key before the event.
+        remembered: What it remembers after it; committed with the event's output.
     """
 
     partition: Partition
@@ -51,6 +54,8 @@ class Work:
     event: Event
     deadline_s: float
     triaged: Triaged = NOT_TRIAGED
+    memory: Memory | None = None
+    remembered: Memory | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +65,7 @@ class Partition:
     Attributes:
         source: Topic and partition number.
         progress: Watermark and done-set.
+        memories: What the agent remembers, by key.
         lanes: Order within keys.
         at_model: Events the model is deciding now.
         done_bytes: Size of the done-set at the last commit.
@@ -67,6 +73,7 @@ class Partition:
 
     source: TopicPartition
     progress: PartitionProgress
+    memories: PartitionState[Memory]
     lanes: Lanes[Work] = field(default_factory=Lanes)
     at_model: set[Work] = field(default_factory=set)
     done_bytes: int = 0
