@@ -1,16 +1,18 @@
-"""Typed features of one event, from the event alone. Numbers, booleans and words of fixed lists: no personal data."""
+"""Typed features of one event and of what is remembered of its account. Numbers, booleans and words of fixed lists."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from headgate_agent_risk.account import UNKNOWN_ACCOUNT, UNKNOWN_PAYER, compare
+from headgate_agent_risk.amounts import AMOUNT_CAP, amount_ratio
 from headgate_agent_risk.untrusted import instructs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from headgate_schemas.agent import Event
+    from headgate_schemas.agent import Event, Memory
 
     from headgate_agent_risk.policy import Policy
 
@@ -18,10 +20,13 @@ Features = dict[str, Any]
 
 _COMMON = frozenset(
     {"event_type", "hour_utc", "night", "channel", "device", "country_risk", "note_present", "text_instructs"}
+    | UNKNOWN_ACCOUNT.keys()
 )
 FEATURE_NAMES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "transaction": _COMMON | {"amount", "currency", "currency_listed", "amount_ratio", "merchant_class"},
+        "transaction": _COMMON
+        | {"amount", "currency", "currency_listed", "amount_ratio", "merchant_class"}
+        | UNKNOWN_PAYER.keys(),
         "login": _COMMON | {"login_failed"},
         "page_view": _COMMON | {"page_class"},
         "other": _COMMON,
@@ -31,7 +36,6 @@ FEATURE_NAMES: Mapping[str, frozenset[str]] = MappingProxyType(
 
 _CHANNELS = frozenset({"web", "mobile", "store", "api"})
 _HOUR_MS = 3_600_000
-_AMOUNT_CAP = 1e12
 
 
 class FeatureExtractor:
@@ -47,8 +51,13 @@ class FeatureExtractor:
             "page_view": self._page_view,
         }
 
-    def __call__(self, event: Event) -> Features:
-        """Compute the features of an event that keeps to its topic's rules."""
+    def __call__(self, event: Event, memory: Memory | None) -> Features:
+        """Compute the features of an event that keeps to its topic's rules.
+
+        Args:
+            event: The event.
+            memory: What was remembered of its account before; without it nothing is new, and nothing has occurred.
+        """
         attributes = event["payload"]["attributes"]
         event_type = event["event_type"]
         specific = self._by_type.get(event_type)
@@ -65,9 +74,12 @@ class FeatureExtractor:
             "country_risk": self._country_risk.get(country, "normal") if country else "unknown",
             "note_present": bool(attributes.get("note")),
             "text_instructs": self._instructed(attributes),
+            **UNKNOWN_ACCOUNT,
         }
         if specific:
             specific(features, attributes)
+        if memory:
+            compare(features, event, memory)
         return features
 
     def _device(self, device: str) -> str:
@@ -82,15 +94,16 @@ class FeatureExtractor:
         return False
 
     def _transaction(self, features: Features, attributes: Mapping[str, Any]) -> None:
-        amount = min(attributes["amount"], _AMOUNT_CAP)
         currency = attributes["currency"]
-        typical = self._policy.typical_amount.get(currency)
-        features["amount"] = round(amount, 2)
-        features["currency"] = currency if typical else "unlisted"
-        features["currency_listed"] = typical is not None
-        usual = typical * self._policy.channel_factor.get(features["channel"], 1.0) if typical else 0.0
-        features["amount_ratio"] = round(amount / usual, 2) if usual else 0.0
-        features["merchant_class"] = self._merchant(attributes.get("merchant"))
+        listed = currency in self._policy.typical_amount
+        features.update(
+            amount=round(min(attributes["amount"], AMOUNT_CAP), 2),
+            currency=currency if listed else "unlisted",
+            currency_listed=listed,
+            amount_ratio=amount_ratio(attributes, self._policy),
+            merchant_class=self._merchant(attributes.get("merchant")),
+            **UNKNOWN_PAYER,
+        )
 
     def _merchant(self, merchant: str | None) -> str:
         if not merchant:
