@@ -25,6 +25,7 @@ from headgate_schemas import ContractError, Contracts, compile_rules, field_gett
 
 from headgate_enricher.agents import load_agent
 from headgate_enricher.bedrock import ModelFactory
+from headgate_enricher.budget import check_ledger, ledger_contract, open_budget
 from headgate_enricher.deliberation import Deliberation
 from headgate_enricher.dispatcher import Dispatcher, Limits
 from headgate_enricher.enrichment import Enrichment, Stamp
@@ -32,7 +33,6 @@ from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router
 from headgate_enricher.gateway.errors import reason_of
 from headgate_enricher.gateway.model import GatewayModel
-from headgate_enricher.gateway.protocols import UnlimitedPurse
 from headgate_enricher.intake import Intake
 from headgate_enricher.judge import Judge
 from headgate_enricher.memory import MemoryCodec
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from headgate_schemas import TopicContract
     from headgate_schemas.agent import Agent, Memory
 
+    from headgate_enricher.budget import OpenBudget
     from headgate_enricher.config import Settings
     from headgate_enricher.gateway.routes import Routes
     from headgate_enricher.progress_log import ReadCompacted
@@ -73,6 +74,7 @@ class Clients:
     read_compacted: ReadCompacted
     read_range: ReadRange
     models: ModelFactory
+    open_budget: OpenBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,11 @@ def build(settings: Settings) -> Service:
     """
     contracts = _contracts(settings)
     topics = _topics(settings, contracts)
-    check_topics(topics, KafkaAdmin(settings.kafka).topics())
+    ledger = ledger_contract(contracts, settings.budget_topic)
+    existing = KafkaAdmin(settings.kafka).topics()
+    check_topics(topics, existing)
+    check_ledger(ledger, existing)
+    registry = ConfluentRegistry(settings.registry)
     connections = max(settings.bedrock.max_connections, settings.max_in_flight)
     # The producer comes first: taking over the transactional id settles what the last holder left open.
     clients = Clients(
@@ -105,10 +111,20 @@ def build(settings: Settings) -> Service:
         ),
         consumer=KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance),
         producer=KafkaProducer(settings.kafka),
-        registry=ConfluentRegistry(settings.registry),
+        registry=registry,
         read_compacted=partial(read_compacted, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
         read_range=partial(read_range, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
         models=ModelFactory(settings.bedrock.model_copy(update={"max_connections": connections})),
+        open_budget=partial(
+            open_budget,
+            settings.budget,
+            agent=settings.agent,
+            replica=settings.instance,
+            kafka=settings.kafka,
+            registry=registry,
+            contract=ledger,
+            record=contracts.record(ledger.record),
+        ),
     )
     return assemble(settings, contracts, topics, clients)
 
@@ -117,7 +133,8 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     """Wire the service over any clients; raises as ``build``."""
     metrics = Metrics()
     prices = load_prices(settings.prices_file)
-    calls = create_calls(settings, clients.models, prices, UnlimitedPurse(), metrics)
+    budget = clients.open_budget(metrics=metrics)
+    calls = create_calls(settings, clients.models, prices, budget.purse, metrics)
     agent = load_agent(settings.agent, GatewayModel(calls=calls), model_id=settings.models.primary.id)
     stamp = Stamp(
         agent=agent.name,
@@ -154,10 +171,10 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         name=SERVICE,
         loop=loop,
         metrics=metrics,
-        ready=lambda: None,
+        ready=budget.log.why_not_ready,
         info=lambda: _info(agent, calls.routes),
-        close=lambda: None,
-        routers=[model_router(calls.routes)],
+        close=budget.log.close,
+        routers=[model_router(calls.routes), budget.router],
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from headgate_enricher.bedrock import BedrockSettings
+from headgate_enricher.budget import BudgetSettings
 from headgate_enricher.gateway.routes import RouteSettings
 
 
@@ -21,11 +22,13 @@ class Settings(ServiceSettings):
         progress_topic: Compacted topic of how far partitions are.
         results_topic: Topic of the models' answers, by the position of their event.
         memory_topic: Compacted topic of what the agent remembers by key.
+        budget_topic: The budgets' ledger, a topic of one partition.
         agent: Name of the agent, an entry point of the group ``headgate.agents``.
         group_id: Consumer group; with ``instance`` it makes the transactional id.
         models: The models grey events are decided by: primary, cheaper, fallback.
         bedrock: How to reach the models.
         cached_answers: Answers kept by their exact request.
+        budget: What may be spent on models.
         prices_file: Price list to use instead of the shipped one.
         event_deadline_s: How long after triage the model may take before the fallback decides.
         commit_interval_ms: Least time between two commits.
@@ -44,11 +47,13 @@ class Settings(ServiceSettings):
     progress_topic: str = "enricher-progress"
     results_topic: str = "model-results"
     memory_topic: str = "enricher-memory"
+    budget_topic: str = "budget-ledger"
     agent: str = "risk"
     group_id: str = "enricher"
     models: RouteSettings = RouteSettings()
     bedrock: BedrockSettings = BedrockSettings()
     cached_answers: int = Field(default=4096, ge=0)
+    budget: BudgetSettings = BudgetSettings()
     prices_file: Path | None = None
     event_deadline_s: float = Field(default=5.0, gt=0)
     commit_interval_ms: int = Field(default=100, ge=1)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.kafka.tail import KafkaTail
 from headgate_runtime.records import TopicPartition
-from headgate_schemas import compile_rules
+from headgate_schemas import ContractError, compile_rules
 
 from headgate_enricher.budget.control import budget_router
 from headgate_enricher.budget.entries import EntryCodec
@@ -26,9 +26,16 @@ if TYPE_CHECKING:
     from headgate_runtime.kafka.admin import TopicInfo
     from headgate_runtime.metrics import Metrics
     from headgate_runtime.registry import SchemaRegistry
-    from headgate_schemas import RecordSchema, TopicContract
+    from headgate_schemas import Contracts, RecordSchema, TopicContract
 
     from headgate_enricher.budget.settings import BudgetSettings
+
+
+class OpenBudget(Protocol):
+    """``open_budget`` with all its arguments but one."""
+
+    def __call__(self, *, metrics: Metrics) -> Budget:
+        """Start to follow the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,18 @@ def open_budget(
     log.start()
     purse = LedgerPurse(log, agent=agent, timeout_s=settings.timeout_s, metrics=budget_metrics)
     return Budget(log, purse, budget_router(log))
+
+
+def ledger_contract(contracts: Contracts, topic: str) -> TopicContract:
+    """The ledger's contract.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    try:
+        return contracts.topic(topic)
+    except ContractError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def check_ledger(contract: TopicContract, existing: Mapping[str, TopicInfo]) -> None:
