@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from headgate_agent_risk.agent import RiskAgent
 from headgate_agent_risk.context import RiskContext, load_context
-from headgate_schemas.agent import Agent, GreyCase
+from headgate_schemas.agent import Agent, GreyCase, Memory
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
@@ -112,8 +112,8 @@ def grey(
     """A grey payment; its floor is to flag where ``country="KP"`` is given."""
     agent, _ = agent_with()
 
-    def build(**known: Any) -> GreyCase:
-        (result,) = agent.triage([event(**{"amount": 200.0, **known})])
+    def build(*, memory: Memory | None = None, **known: Any) -> GreyCase:
+        (result,) = agent.triage([event(**{"amount": 200.0, **known})], [memory])
         assert isinstance(result, GreyCase)
         return result
 

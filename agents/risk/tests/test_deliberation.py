@@ -9,6 +9,8 @@ import pytest
 from headgate_schemas.agent import Decision, ModelAnswerError, Usage
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
+LISTED = ["account_history", "peer_statistics", "currency_reference", "merchant_reference"]
+
 
 def words(text: str, stop: str) -> AIMessage:
     return AIMessage(
@@ -41,10 +43,10 @@ def test_valid_answer_becomes_the_models_decision(agent_with: Any, grey: Any, ca
     assert isinstance(user, HumanMessage)
 
 
-def test_the_tool_is_forced(agent_with: Any, grey: Any, call: Any) -> None:
+def test_a_tool_is_forced_and_all_on_the_list_are_offered(agent_with: Any, grey: Any, call: Any) -> None:
     _, model = deliberate(agent_with, grey(), call())
-    assert model.options[0]["tool_choice"] == "record_decision"
-    assert [tool["function"]["name"] for tool in model.options[0]["tools"]] == ["record_decision"]
+    assert model.options[0]["tool_choice"] == "any"
+    assert [tool["function"]["name"] for tool in model.options[0]["tools"]] == ["record_decision", *LISTED]
 
 
 def test_text_and_reasoning_beside_the_call_are_left_aside(agent_with: Any, grey: Any, call: Any) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-QUICK = ["--events", "5000"]
+QUICK = ["--only", "risk", "--events", "5000"]
 
 
 def outcome(decision: str, *, bad: bool, tier: Any = "rules") -> Outcome:
@@ -65,17 +65,18 @@ def test_rates_are_by_tier_and_left_out_without_a_base() -> None:
 def test_the_packaged_agent_passes_its_gate(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli.app, [*QUICK, "--root", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    assert "No model was asked" in result.output
+    assert "no model asked" in result.output
     report = json.loads((tmp_path / "build" / "eval" / "risk.json").read_text())
-    assert {"figures", "commit", "machine", "at", "details"} == report.keys()
+    assert {"kind", "name", "figures", "commit", "machine", "at", "details"} == report.keys()
     assert all(isinstance(value, int | float) for value in report["figures"].values())
-    assert report["details"]["evaluated"] == ["rules", "fallback", "guard"]
+    assert report["details"]["model_id"] is None
+    assert 0.8 < report["figures"]["rules_only_f1"] <= 1
     assert report["figures"]["golden_below_floor"] == 0
 
 
 def test_missed_bound_fails_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        cli, "load_bounds", lambda: {"golden_cases": Bound(at_least=10_000), "not_measured": Bound(at_most=1)}
+        cli, "load_bounds", lambda: {"risk": {"golden_cases": Bound(at_least=10_000), "not_measured": Bound(at_most=1)}}
     )
     result = CliRunner().invoke(cli.app, [*QUICK, "--json", "--root", str(tmp_path)])
     assert result.exit_code == 1
@@ -90,7 +91,7 @@ def test_lost_floor_is_noticed(context: Any) -> None:
     figures, surprises = Evaluation(lenient).golden(load_golden())
     assert figures["golden_below_floor"] > 0
     assert any("injection_note_ignore" in line for line in surprises)
-    assert not load_bounds()["golden_below_floor"].holds(figures["golden_below_floor"])
+    assert not load_bounds()["risk"]["golden_below_floor"].holds(figures["golden_below_floor"])
 
 
 def test_the_command_is_contributed_as_eval() -> None:

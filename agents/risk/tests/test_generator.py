@@ -78,7 +78,8 @@ def test_given_users_are_the_only_ones() -> None:
 
 def test_about_two_in_a_hundred_want_the_model(agent_with: Any) -> None:
     agent, _ = agent_with()
-    results = agent.triage([event for event, _ in traffic(20_000)])
+    events = [event for event, _ in traffic(20_000)]
+    results = agent.triage(events, [None] * len(events))
     assert 0.01 < sum(isinstance(result, GreyCase) for result in results) / len(results) < 0.03
 
 

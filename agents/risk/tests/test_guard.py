@@ -39,7 +39,7 @@ def with_floor(case: GreyCase, floor: Decision, score: float = 0.4) -> GreyCase:
 
 
 def guarded(verdict: RecordDecision, case: GreyCase, context: Any) -> Decision:
-    return guard(verdict, case, context.policy, prompt_hash="h", usage=Usage(1, 2, 3))
+    return guard(verdict, case, context, prompt_hash="h", usage=Usage(1, 2, 3))
 
 
 def consistent(decision: Decision, context: Any) -> bool:

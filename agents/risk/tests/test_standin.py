@@ -45,7 +45,7 @@ def test_answers_only_fields_the_schema_names() -> None:
 def test_every_grey_event_gets_a_valid_answer(agent_with: Any) -> None:
     agent, _ = agent_with()
     events = [event for event, _ in generate(seed=3, events=5_000, start_ms=0, end_ms=86_400_000)]
-    cases = [result for result in agent.triage(events) if isinstance(result, GreyCase)]
+    cases = [result for result in agent.triage(events, [None] * len(events)) if isinstance(result, GreyCase)]
     answers = [RecordDecision.model_validate(dict(record_decision(case.features, SCHEMA))) for case in cases]
     assert {answer.decision for answer in answers} == {"allow", "flag_high_risk"}
 

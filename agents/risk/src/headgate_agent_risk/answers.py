@@ -14,7 +14,7 @@ from headgate_agent_risk.untrusted import clean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_core.messages import AIMessage
+    from langchain_core.messages import AIMessage, ToolCall
 
 _PROBLEM_CHARS = 500
 _STOPPED: Mapping[str, str] = MappingProxyType(
@@ -47,27 +47,33 @@ class InvalidAnswerError(Exception):
         self.problem = problem
 
 
-def read_answer(reply: AIMessage) -> RecordDecision:
-    """Take the decision out of a reply; text and reasoning beside the tool call are left aside.
+def read_answer(reply: AIMessage, *, final: bool) -> RecordDecision | list[ToolCall]:
+    """Take the decision, or the calls of other tools before it, out of a reply; text and reasoning are left aside.
+
+    Args:
+        reply: The model's reply.
+        final: Only the decision is wanted: no other tool may be called any more.
 
     Raises:
         UselessAnswerError: Cut off, filtered, refused or empty.
-        InvalidAnswerError: No single valid call of the tool.
+        InvalidAnswerError: No single valid call of the tool that decides.
     """
     stopped = _STOPPED.get(stop_reason(reply))
     if stopped:
         raise UselessAnswerError(stopped)
     attempts = len(reply.tool_calls) + len(reply.invalid_tool_calls)
     if attempts == 0:
-        # The tool was forced: words instead of it are a refusal, however they are put.
+        # A tool was forced: words instead of it are a refusal, however they are put.
         raise UselessAnswerError("refused" if reply.text.strip() else "invalid_answer")
+    if not final and not reply.invalid_tool_calls and all(call["name"] != TOOL_NAME for call in reply.tool_calls):
+        return reply.tool_calls
     if attempts > 1:
         raise InvalidAnswerError(f"{attempts} calls were made where one is wanted")
     if reply.invalid_tool_calls:
         raise InvalidAnswerError("the arguments were not a JSON object")
     call = reply.tool_calls[0]
     if call["name"] != TOOL_NAME:
-        raise InvalidAnswerError("there is no such tool")
+        raise InvalidAnswerError("no other tool may be called now")
     try:
         return RecordDecision.model_validate(call["args"])
     except ValidationError as error:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+from headgate_agent_risk.lookups import read_only_tools
+from headgate_agent_risk.masking import Masker, tagged_fields
 from headgate_agent_risk.policy import Policy, load_policy
 from headgate_agent_risk.prompts import system_prompt
+from headgate_agent_risk.reference import Reference, load_reference
 from headgate_agent_risk.rules import Rule, load_rules
+from headgate_agent_risk.toolbox import Toolbox
 from headgate_agent_risk.tools import tool_schema
 
 _VERSION_CHARS = 12
@@ -24,13 +28,27 @@ class RiskContext:
         model_id: The model asked about grey events.
         rules: In the order of their file.
         policy: Thresholds and lists.
+        reference: What the tools answer from.
+        pii: Class of personal data by field path of the event.
         code: SHA-256 of the modules that take part in a decision, hexadecimal.
     """
 
     model_id: str
     rules: tuple[Rule, ...]
     policy: Policy
+    reference: Reference
+    pii: tuple[tuple[str, str], ...]
     code: str
+    masker: Masker = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile what is personal; raises ValueError where the policy lets a person's identifier into prompts."""
+        object.__setattr__(self, "masker", Masker(dict(self.pii), self.policy.prompt_text_chars))
+
+    def toolbox(self) -> Toolbox:
+        """The tools a model is offered."""
+        tools = read_only_tools(self.policy, self.reference)
+        return Toolbox(tools, allowed=self.policy.tools, time_limit_s=self.policy.tool_time_limit_s)
 
     @property
     def version(self) -> str:
@@ -42,6 +60,9 @@ class RiskContext:
             "code": self.code,
             "prompt": system_prompt(self.policy),
             "tool": tool_schema(),
+            "tools": self.toolbox().schemas(),
+            "reference": self.reference.model_dump(mode="json"),
+            "pii": self.pii,
         }
         canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:_VERSION_CHARS]
@@ -61,7 +82,14 @@ def load_context(model_id: str) -> RiskContext:
     Raises:
         ValueError: They are malformed or contradict themselves; the text names the place.
     """
-    return RiskContext(model_id=model_id, rules=load_rules(), policy=load_policy(), code=code_digest())
+    return RiskContext(
+        model_id=model_id,
+        rules=load_rules(),
+        policy=load_policy(),
+        reference=load_reference(),
+        pii=tuple(sorted(tagged_fields().items())),
+        code=code_digest(),
+    )
 
 
 def code_digest() -> str:

@@ -1,101 +1,131 @@
-"""The deliberation graph: one run a grey event; prompt -> ask (at most twice) -> guard."""
+"""The deliberation graph: one run a grey event; ask, look up what the model asks for, ask again, guard.
+
+Most events take one call and so one step of the graph: steps, not nodes' work, are what LangGraph's time goes into.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
-from headgate_schemas.agent import ModelAnswerError, Usage
+from headgate_schemas.agent import Evidence, ModelAnswerError
 from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
 
 from headgate_agent_risk.answers import InvalidAnswerError, UselessAnswerError, read_answer, usage_of
 from headgate_agent_risk.guard import guard
 from headgate_agent_risk.prompts import compose, fence, repair_request, system_prompt
-from headgate_agent_risk.state import DeliberationState
-from headgate_agent_risk.tools import TOOL_NAME, tool_schema
+from headgate_agent_risk.state import DeliberationState, Talk
+from headgate_agent_risk.tools import TOOL_NAME, RecordDecision, tool_schema
 
 if TYPE_CHECKING:
+    from headgate_schemas.agent import Decision, GreyCase
     from langchain_core.language_models import BaseChatModel
 
     from headgate_agent_risk.context import RiskContext
+    from headgate_agent_risk.toolbox import Toolbox
 
 DeliberationGraph = CompiledStateGraph[DeliberationState, None, DeliberationState, DeliberationState]
-_MAX_CALLS = 2
+MOST_ROUNDS = 3
+"""Calls of the model about one event, one repair not counted; in the last one it has to decide."""
+
+Next = Command[Literal["ask", "look_up"]]
 
 
 class DeliberationNodes:
-    """The nodes, with the model and the fixed part of the prompt.
+    """The nodes, with the model, the tools and the fixed part of the prompt.
 
     All are coroutines: LangGraph would run a plain function on another thread, which costs more than the function.
     """
 
-    def __init__(self, model: BaseChatModel, context: RiskContext) -> None:
-        self._model = model.bind_tools([tool_schema()], tool_choice=TOOL_NAME)
-        self._policy = context.policy
+    def __init__(self, model: BaseChatModel, context: RiskContext, toolbox: Toolbox) -> None:
+        tools = [tool_schema(), *toolbox.schemas()]
+        self._looking = model.bind_tools(tools, tool_choice="any")
+        self._deciding = model.bind_tools(tools, tool_choice=TOOL_NAME)
+        self._toolbox = toolbox
+        self._context = context
         self._version = context.version
         self._system = SystemMessage(system_prompt(context.policy))
 
-    async def prompt(self, state: DeliberationState) -> dict[str, Any]:
-        """Write the prompt of the case."""
-        messages, digest = compose(self._system, fence(state["case"], self._policy, self._version))
-        return {"messages": messages, "prompt_hash": digest, "usage": Usage()}
+    async def ask(self, state: DeliberationState) -> dict[str, Any] | Next:
+        """Call the model; take the decision out of its reply, look up what it asks for, or tell it what was wrong.
 
-    async def ask(self, state: DeliberationState) -> dict[str, Any]:
-        """Call the model and take the verdict out of its reply, or go on to ask once more with what was wrong with it.
-
-        A repair that the provider does not answer leaves an answer that is paid for and of no use, so that nobody
-        pays for it a second time by repeating the whole deliberation.
+        A later call that the provider does not answer leaves calls that are paid for and of no use, so that nobody
+        pays for them a second time by repeating the whole deliberation.
         """
-        spent, messages = state["usage"], state["messages"]
+        case = state["case"]
+        talk = state.get("talk") or self._opened(case)
+        final = talk.repaired or talk.usage.calls >= MOST_ROUNDS - 1
         try:
-            reply = await self._model.ainvoke(messages)
+            reply = await (self._deciding if final else self._looking).ainvoke(list(talk.messages))
         except Exception as error:
-            if spent.calls:
-                raise ModelAnswerError("invalid_answer", spent, state["prompt_hash"]) from error
+            if talk.usage.calls:
+                raise _useless("invalid_answer", talk) from error
             raise
-        spent += usage_of(reply)
+        before = talk
+        talk = dataclasses.replace(talk, messages=(*talk.messages, reply), usage=talk.usage + usage_of(reply))
         try:
-            return {"verdict": read_answer(reply), "usage": spent}
+            answer = read_answer(reply, final=final)
         except UselessAnswerError as error:
-            raise ModelAnswerError(error.reason, spent, state["prompt_hash"]) from error
+            raise _useless(error.reason, talk) from error
         except InvalidAnswerError as error:
-            if spent.calls >= _MAX_CALLS:
-                raise ModelAnswerError("invalid_answer", spent, state["prompt_hash"]) from error
-            return {"messages": [*messages, reply, *_returned(reply, error.problem)], "usage": spent}
+            if before.repaired:
+                raise _useless("invalid_answer", talk) from error
+            return Command(goto="ask", update={"talk": _returned(talk, reply, error.problem)})
+        if isinstance(answer, RecordDecision):
+            return {"decision": self._guarded(answer, case, talk)}
+        return Command(goto="look_up", update={"talk": talk, "calls": answer})
 
-    async def guard(self, state: DeliberationState) -> dict[str, Any]:
-        """Hold the verdict against the rules' floor."""
-        decision = guard(
-            state["verdict"], state["case"], self._policy, prompt_hash=state["prompt_hash"], usage=state["usage"]
+    async def look_up(self, state: DeliberationState) -> dict[str, Talk]:
+        """Answer the tools the model called; whatever is not on the allow-list is refused."""
+        talk = state["talk"]
+        found = await self._toolbox.answer(state["calls"], state["case"])
+        told = dataclasses.replace(
+            talk,
+            messages=(*talk.messages, *found.messages),
+            evidence=(*talk.evidence, *found.evidence),
+            unlisted=talk.unlisted + found.unlisted,
         )
-        return {"decision": decision}
+        return {"talk": told}
+
+    def _opened(self, case: GreyCase) -> Talk:
+        context = self._context
+        messages, digest = compose(self._system, fence(case, context.policy, self._version, context.masker))
+        return Talk(tuple(messages), digest)
+
+    def _guarded(self, answer: RecordDecision, case: GreyCase, talk: Talk) -> Decision:
+        evidence = talk.evidence
+        if talk.unlisted:
+            evidence = (Evidence("guard", "unlisted_tool_calls_refused", str(talk.unlisted)), *evidence)
+        return guard(
+            answer, case, self._context, prompt_hash=talk.prompt_hash, usage=talk.usage, evidence=tuple(evidence)
+        )
 
 
-def _returned(reply: AIMessage, problem: str) -> list[ToolMessage]:
+def _useless(reason: str, talk: Talk) -> ModelAnswerError:
+    return ModelAnswerError(reason, talk.usage, talk.prompt_hash)
+
+
+def _returned(talk: Talk, reply: AIMessage, problem: str) -> Talk:
     """Answer every call of the reply, as providers require, with what was wrong."""
     calls = [*reply.tool_calls, *reply.invalid_tool_calls]
     request = repair_request(problem)
-    return [ToolMessage(request, tool_call_id=call["id"] or "", status="error") for call in calls]
+    told = (ToolMessage(request, tool_call_id=call["id"] or "", status="error") for call in calls)
+    return dataclasses.replace(talk, messages=(*talk.messages, *told), repaired=True)
 
 
-def _after_ask(state: DeliberationState) -> Literal["guard", "ask"]:
-    return "guard" if "verdict" in state else "ask"
-
-
-def build_deliberation_graph(model: BaseChatModel, context: RiskContext) -> DeliberationGraph:
-    """Compile the graph around a chat model.
+def build_deliberation_graph(model: BaseChatModel, context: RiskContext, toolbox: Toolbox) -> DeliberationGraph:
+    """Compile the graph around a chat model and what it may look up.
 
     Raises:
         ValueError: The model cannot be forced to call a tool.
     """
-    nodes = DeliberationNodes(model, context)
+    nodes = DeliberationNodes(model, context, toolbox)
     graph = StateGraph(DeliberationState)
-    graph.add_node("prompt", nodes.prompt)
-    graph.add_node("ask", nodes.ask)
-    graph.add_node("guard", nodes.guard)
-    graph.add_edge(START, "prompt")
-    graph.add_edge("prompt", "ask")
-    graph.add_conditional_edges("ask", _after_ask, ["guard", "ask"])
-    graph.add_edge("guard", END)
+    graph.add_node("ask", nodes.ask, destinations=("ask", "look_up"))
+    graph.add_node("look_up", nodes.look_up)
+    graph.add_edge(START, "ask")
+    graph.add_edge("look_up", "ask")
     return graph.compile(name="deliberation")

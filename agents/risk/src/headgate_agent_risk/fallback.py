@@ -32,4 +32,5 @@ def fall_back(case: GreyCase, reason: str, policy: Policy) -> Decision:
         confidence=policy.fallback_confidence,
         tier="fallback",
         fallback_reason=reason,
+        evidence=case.floor.evidence,
     )

@@ -19,6 +19,8 @@ class Policy(BaseModel):
         typical_amount: Usual payment by ISO 4217 code, in units of the currency.
         channel_factor: Usual size relative to that, by channel.
         prompt_text_chars: Longest free text in a prompt by attribute, characters.
+        tools: Allow-list of the tools a model may call before it decides.
+        tool_time_limit_s: Longest time of one such call.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +41,8 @@ class Policy(BaseModel):
     sensitive_pages: tuple[str, ...]
     instruction_min_chars: Annotated[int, Field(ge=1)]
     prompt_text_chars: dict[TextField, Annotated[int, Field(ge=1)]]
+    tools: tuple[str, ...]
+    tool_time_limit_s: Annotated[float, Field(gt=0, le=1)]
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> Self:

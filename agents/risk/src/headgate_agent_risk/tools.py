@@ -1,4 +1,4 @@
-"""The one tool the model must call: it records the decision, and has no other effect."""
+"""The tool that ends a deliberation: it records the decision, and has no other effect."""
 
 from __future__ import annotations
 
@@ -36,10 +36,15 @@ class RecordDecision(BaseModel):
 
 
 def tool_schema() -> dict[str, Any]:
-    """The tool as chat models take it: an OpenAI function, which every LangChain model converts to its own form."""
-    parameters = RecordDecision.model_json_schema()
-    description = parameters.pop("description")
-    parameters.pop("title")
+    """The tool as chat models take it."""
+    return function_schema(TOOL_NAME, str(RecordDecision.__doc__), RecordDecision)
+
+
+def function_schema(name: str, description: str, arguments: type[BaseModel]) -> dict[str, Any]:
+    """A tool as an OpenAI function, which every LangChain model converts to its own form."""
+    parameters = arguments.model_json_schema()
+    for needless in ("title", "description"):
+        parameters.pop(needless, None)
     for field in parameters["properties"].values():
-        field.pop("title")
-    return {"type": "function", "function": {"name": TOOL_NAME, "description": description, "parameters": parameters}}
+        field.pop("title", None)
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}

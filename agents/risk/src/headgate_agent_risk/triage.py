@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
-from headgate_schemas.agent import Decision, Event, GreyCase
+from headgate_schemas.agent import Decision, Event, GreyCase, Memory
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from headgate_agent_risk.evidence import RuleEvidence
 from headgate_agent_risk.features import FeatureExtractor, Features
 from headgate_agent_risk.rules import RuleBook
 from headgate_agent_risk.scoring import Assessment, Scorer
@@ -28,11 +30,13 @@ class TriageNodes:
         self._extract = FeatureExtractor(context.policy)
         self._rules = RuleBook(context.rules)
         self._scorer = Scorer(self._rules, context.policy)
+        self._evidence = RuleEvidence(self._rules)
 
     def features(self, state: TriageState) -> dict[str, list[Features]]:
         """Compute each event's features."""
         extract = self._extract
-        return {"features": [extract(event) for event in state["events"]]}
+        rows = zip(state["events"], state["memories"], strict=True)
+        return {"features": [extract(event, memory) for event, memory in rows]}
 
     def rules(self, state: TriageState) -> dict[str, list[int]]:
         """Evaluate the rules."""
@@ -46,12 +50,18 @@ class TriageNodes:
 
     def split(self, state: TriageState) -> dict[str, list[Decision | GreyCase]]:
         """Decide what the rules can; hand on the rest with their floor."""
-        rows = zip(state["events"], state["features"], state["assessments"], strict=True)
-        return {"results": [_grey(*row) if row[2].grey else row[2].decision for row in rows]}
+        rows = zip(
+            state["events"], state["memories"], state["features"], state["fired"], state["assessments"], strict=True
+        )
+        return {"results": [self._result(*row) if row[3] else row[4].decision for row in rows]}
 
-
-def _grey(event: Event, features: Features, found: Assessment) -> GreyCase:
-    return GreyCase(event, {**features, "score": found.score, "signals": found.signals}, found.decision)
+    def _result(
+        self, event: Event, memory: Memory | None, features: Features, fired: int, found: Assessment
+    ) -> Decision | GreyCase:
+        decision = dataclasses.replace(found.decision, evidence=self._evidence(fired, features))
+        if not found.grey:
+            return decision
+        return GreyCase(event, {**features, "score": found.score, "signals": found.signals}, decision, memory)
 
 
 def build_triage_graph(context: RiskContext) -> TriageGraph:
@@ -74,9 +84,11 @@ def build_triage_graph(context: RiskContext) -> TriageGraph:
     return graph.compile(name="triage")
 
 
-def run_triage(graph: TriageGraph, events: Sequence[Event]) -> list[Decision | GreyCase]:
+def run_triage(
+    graph: TriageGraph, events: Sequence[Event], memories: Sequence[Memory | None]
+) -> list[Decision | GreyCase]:
     """Triage a micro-batch; one result an event, in order."""
     if not events:
         return []
-    results: list[Decision | GreyCase] = graph.invoke({"events": events})["results"]
+    results: list[Decision | GreyCase] = graph.invoke({"events": events, "memories": memories})["results"]
     return results

@@ -29,9 +29,10 @@ def clean(text: str) -> str:
 
 
 def mask(text: str, identifiers: Iterable[str]) -> str:
-    """Replace identifiers of the event's person and device, mail addresses and long numbers in cleaned text.
+    """Replace an event's personal data, mail addresses and long numbers in cleaned text.
 
-    A very short identifier is replaced as a whole word only: taken out of the middle of words it would leave no text.
+    A very short identifier is replaced as a whole word in its own case only: taken out of the middle of words, or
+    where a country's code is a common word as well, it would leave no text.
     """
     for identifier in identifiers:
         folded = clean(identifier)
@@ -39,8 +40,9 @@ def mask(text: str, identifiers: Iterable[str]) -> str:
             continue
         pattern = re.escape(folded)
         if len(folded) < _WHOLE_WORD_BELOW:
-            pattern = rf"(?<!\w){pattern}(?!\w)"
-        text = re.sub(pattern, "[id]", text, flags=re.IGNORECASE)
+            text = re.sub(rf"(?<!\w){pattern}(?!\w)", "[id]", text)
+        else:
+            text = re.sub(pattern, "[id]", text, flags=re.IGNORECASE)
     return _LONG_NUMBER.sub("[number]", _EMAIL.sub("[mail]", text))
 
 

@@ -64,7 +64,7 @@ def load_golden() -> list[GoldenCase]:
     return [GoldenCase.model_validate(json.loads(line)) for line in lines]
 
 
-def load_bounds() -> dict[str, Bound]:
-    """Read ``bounds.yaml``: figure to bound."""
+def load_bounds() -> dict[str, dict[str, Bound]]:
+    """Read ``bounds.yaml``: report, figure, bound."""
     text = files(__package__).joinpath("bounds.yaml").read_text(encoding="utf-8")
-    return TypeAdapter(dict[str, Bound]).validate_python(yaml.safe_load(text))
+    return TypeAdapter(dict[str, dict[str, Bound]]).validate_python(yaml.safe_load(text))

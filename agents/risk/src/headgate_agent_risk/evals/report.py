@@ -8,12 +8,12 @@ import platform
 import shutil
 import subprocess
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from headgate_agent_risk.evals.cases import Bound
@@ -24,9 +24,9 @@ def missed(figures: Mapping[str, float], bounds: Mapping[str, Bound]) -> list[st
     return [name for name, bound in bounds.items() if not bound.holds(figures.get(name))]
 
 
-def table(figures: Mapping[str, float], bounds: Mapping[str, Bound]) -> Table:
+def table(title: str, figures: Mapping[str, float], bounds: Mapping[str, Bound]) -> Table:
     """Figures beside their bounds; a bounded figure that could not be computed is shown as missed."""
-    rows = Table("figure", "value", "bound", "", title="risk agent without a model: rules, fallback, guard")
+    rows = Table("figure", "value", "bound", "", title=title)
     for name in [*figures, *(name for name in bounds if name not in figures)]:
         value = figures.get(name)
         bound = bounds.get(name)
@@ -39,16 +39,18 @@ def _shown(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.3f}"  # noqa: PLR2004 - digits shown
 
 
-def write(root: Path, figures: Mapping[str, float], *, version: str, surprises: Sequence[str]) -> Path:
-    """Write ``build/eval/risk.json`` under ``root`` and return its path."""
-    path = root / "build" / "eval" / "risk.json"
+def write(root: Path, name: str, figures: Mapping[str, float], details: Mapping[str, Any]) -> Path:
+    """Write ``build/eval/<name>.json`` under ``root`` and return its path."""
+    path = root / "build" / "eval" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     report = {
+        "kind": "eval",
+        "name": name,
         "figures": {name: round(value, 6) for name, value in figures.items()},
         "commit": _commit(root),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "platform": platform.platform()},
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "details": {"evaluated": ["rules", "fallback", "guard"], "agent_version": version, "surprises": surprises},
+        "details": dict(details),
     }
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return path

@@ -1,0 +1,51 @@
+"""Personal data in text, found by the contract's tags: what the event says of the person is masked wherever it recurs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headgate_schemas import Contracts, field_getter
+
+from headgate_agent_risk.untrusted import mask
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from headgate_schemas import Getter
+    from headgate_schemas.agent import Event
+
+TOPIC = "raw-events"
+_PLACE = "payload.attributes."
+
+
+class Masker:
+    """Masks the values of an event's tagged fields, and what looks like an identifier of any kind.
+
+    Args:
+        pii: Class of personal data by field path, as the record's schema tags it.
+        texts: Attributes whose text may enter a prompt; masked itself, such a text is no identifier.
+
+    Raises:
+        ValueError: A field that identifies a person directly is to enter prompts.
+    """
+
+    def __init__(self, pii: Mapping[str, str], texts: Collection[str]) -> None:
+        free = {_PLACE + name for name in texts}
+        if direct := sorted(path for path in free if pii.get(path) == "direct"):
+            raise ValueError(f"prompt_text_chars: {', '.join(direct)} is tagged as direct personal data; take it out")
+        self._values: tuple[Getter, ...] = tuple(field_getter(path) for path in sorted(pii.keys() - free))
+
+    def __call__(self, text: str, event: Event) -> str:
+        """Mask cleaned text that is about an event."""
+        values = (read(event) for read in self._values)
+        return mask(text, [value for value in values if isinstance(value, str) and value])
+
+
+def tagged_fields() -> dict[str, str]:
+    """Class of personal data by field path of the events the agent decides on, as their contract says.
+
+    Raises:
+        ContractError: The contracts cannot be read.
+    """
+    contracts = Contracts.load()
+    return dict(contracts.record(contracts.topic(TOPIC).record).pii)
