@@ -100,7 +100,7 @@ def test_policy_with_an_unknown_value_is_refused() -> None:
 
 @pytest.mark.parametrize("event_type", ["transaction", "login", "page_view", "refund"])
 def test_extractor_gives_exactly_the_features_rules_may_name(event: Any, event_type: str) -> None:
-    features = FeatureExtractor(load_policy())(event(event_type))
+    features = FeatureExtractor(load_policy())(event(event_type), None)
     assert features.keys() == FEATURE_NAMES[features["event_type"]]
 
 

@@ -14,14 +14,15 @@ NIGHT_MS = 1_759_975_200_000
 
 def only(agent_with: Any, event: dict[str, Any]) -> Any:
     agent, _ = agent_with()
-    (result,) = agent.triage([event])
+    (result,) = agent.triage([event], [None])
     return result
 
 
 def test_one_result_an_event_in_order(agent_with: Any, event: Any) -> None:
     agent, model = agent_with()
     amounts = [20.0, 200.0, 5_000.0] * 50
-    results = agent.triage([event(amount=amount, event_id=f"e-{n}") for n, amount in enumerate(amounts)])
+    events = [event(amount=amount, event_id=f"e-{n}") for n, amount in enumerate(amounts)]
+    results = agent.triage(events, [None] * len(events))
     kinds = ["grey" if isinstance(result, GreyCase) else result.decision for result in results]
     assert kinds == ["allow", "grey", "flag_high_risk"] * 50
     assert [result.event["event_id"] for result in results if isinstance(result, GreyCase)] == [
@@ -32,7 +33,7 @@ def test_one_result_an_event_in_order(agent_with: Any, event: Any) -> None:
 
 def test_empty_batch_gives_nothing(agent_with: Any) -> None:
     agent, _ = agent_with()
-    assert agent.triage([]) == []
+    assert agent.triage([], []) == []
 
 
 def test_grey_case_carries_the_event_untouched_its_features_and_its_floor(agent_with: Any, event: Any) -> None:
