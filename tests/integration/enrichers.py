@@ -100,7 +100,8 @@ class World:
             )
         )
 
-    def enricher(self, instance: str) -> ServiceProcess:
+    def enricher(self, instance: str, **settings: str) -> ServiceProcess:
+        """An enricher with settings of its own, by their names in capitals."""
         port = free_port()
         prefix = "HEADGATE_ENRICHER_"
         environment = {
@@ -115,6 +116,7 @@ class World:
             f"{prefix}BEDROCK__ENDPOINT_URL": self.model_url,
             f"{prefix}BEDROCK__ACCESS_KEY_ID": "local",
             f"{prefix}BEDROCK__SECRET_ACCESS_KEY": "local",
+            **{f"{prefix}{name}": value for name, value in settings.items()},
         }
         ready = f"http://127.0.0.1:{port}/readyz"
         command = [sys.executable, "-m", "headgate_enricher"]
@@ -125,8 +127,12 @@ class World:
     def faults(self, **knobs: float) -> None:
         httpx.put(f"{self.model_url}/admin/faults", json=knobs).raise_for_status()
 
+    def model_stats(self) -> dict[str, Any]:
+        stats: dict[str, Any] = httpx.get(f"{self.model_url}/admin/stats").raise_for_status().json()
+        return stats
+
     def model_calls(self) -> int:
-        return int(httpx.get(f"{self.model_url}/admin/stats").raise_for_status().json()["calls"])
+        return int(self.model_stats()["calls"])
 
     def outgoing(self, event: dict[str, Any]) -> OutgoingRecord:
         parents, _, leaf = self.id_path.rpartition(".")

@@ -100,23 +100,30 @@ def test_an_unreadable_progress_record_stops_the_start() -> None:
 
 
 TOPICS = Topics(
-    CONTRACTS.topic("raw-events"), CONTRACTS.topic("enriched-events"), CONTRACT, CONTRACTS.topic("raw-events.dlq")
+    source=CONTRACTS.topic("raw-events"),
+    output=CONTRACTS.topic("enriched-events"),
+    progress=CONTRACT,
+    memory=CONTRACTS.topic("enricher-memory"),
+    results=CONTRACTS.topic("model-results"),
+    dead_letters=CONTRACTS.topic("raw-events.dlq"),
 )
 
 
-def existing(progress_partitions: int) -> dict[str, TopicInfo]:
-    partitions = {"raw-events": 4, "enriched-events": 4, "raw-events.dlq": 1, CONTRACT.topic: progress_partitions}
-    return {topic: TopicInfo("id", count, 1, {}) for topic, count in partitions.items()}
+def existing(**partitions: int) -> dict[str, TopicInfo]:
+    """Every topic with four partitions, but for those named (underscores for hyphens)."""
+    named = {name.replace("_", "-"): count for name, count in partitions.items()}
+    return {topic: TopicInfo("id", named.get(topic, 4), 1, {}) for topic in CONTRACTS.topics}
 
 
-def test_a_progress_topic_with_too_few_partitions_stops_the_start() -> None:
-    check_topics(TOPICS, existing(4))
-    with pytest.raises(ConfigurationError, match="add partitions to enricher-progress"):
-        check_topics(TOPICS, existing(3))
+@pytest.mark.parametrize("topic", ["enricher-progress", "enricher-memory", "model-results"])
+def test_a_topic_beside_the_source_with_too_few_partitions_stops_the_start(topic: str) -> None:
+    check_topics(TOPICS, existing())
+    with pytest.raises(ConfigurationError, match=f"add partitions to {topic}"):
+        check_topics(TOPICS, existing(**{topic.replace("-", "_"): 3}))
 
 
 def test_a_missing_topic_stops_the_start() -> None:
-    there = existing(4)
+    there = existing()
     del there["raw-events.dlq"]
     with pytest.raises(ConfigurationError, match=r"No topic raw-events\.dlq: run `headgate topics apply`"):
         check_topics(TOPICS, there)

@@ -13,8 +13,8 @@ from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.compacted import read_compacted
 from headgate_runtime.kafka.consumer import KafkaConsumer
-from headgate_runtime.kafka.ranges import read_range
 from headgate_runtime.kafka.producer import KafkaProducer
+from headgate_runtime.kafka.ranges import read_range
 from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics

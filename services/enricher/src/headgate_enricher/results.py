@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from headgate_runtime.kafka.protocols import RecordProducer
-    from headgate_runtime.metrics import Metrics
 
     from headgate_enricher.enrichment import ValueEncoder
     from headgate_enricher.gateway.protocols import CallContext
@@ -92,7 +91,6 @@ class ModelResults:
         decoder: Decodes them.
         producer: Idempotent and not transactional; its deliveries are waited for on a thread of this object's own.
         read: Hands over a stretch of the topic up to the end as it was at the call, and returns the ends.
-        metrics: The service's registry.
         clock: Monotonic seconds; the same clock as the deadline of a call.
         now_ms: Milliseconds since the epoch.
     """
@@ -106,7 +104,6 @@ class ModelResults:
         decoder: ValueDecoder,
         producer: RecordProducer,
         read: ReadRange,
-        metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -120,11 +117,6 @@ class ModelResults:
         self._now_ms = now_ms
         self._answers: dict[TopicPartition, _Answers] = {}
         self._lock = threading.Lock()
-        self._kept = metrics.counter("model_results_kept", "Answers kept before they were used.")
-        self._reused = metrics.counter("model_results_reused", "Answers that were paid for before, and used again.")
-        self._lost = metrics.counter(
-            "model_results_lost", "Answers that were not kept; a crash now would repeat the call."
-        )
         self._logged_s = float("-inf")
         self._under_way: set[Future[None]] = set()
         self._queued = threading.Event()
@@ -159,10 +151,7 @@ class ModelResults:
         """The answer this position got for its n-th call, counted from 0; never waits."""
         with self._lock:
             answers = self._answers.get(context.source)
-            found = answers.restored.get(context.offset, {}).get(number) if answers else None
-        if found is not None:
-            self._reused.inc()
-        return found
+            return answers.restored.get(context.offset, {}).get(number) if answers else None
 
     async def store(self, context: CallContext, number: int, answer: RecordedAnswer) -> None:
         """Keep an answer; returns once the broker has acknowledged it.
@@ -179,7 +168,6 @@ class ModelResults:
                 await asyncio.wrap_future(delivered)
         except (HeadgateError, TimeoutError) as error:
             raise self._not_kept(error) from error
-        self._kept.inc()
 
     def answers_from(self, source: TopicPartition) -> int:
         """Forget what is done by now; returns where the answers to an assigned partition's other events begin.
@@ -254,10 +242,9 @@ class ModelResults:
         return delivered
 
     def _not_kept(self, error: HeadgateError | TimeoutError) -> UnavailableError:
-        self._lost.inc()
         why = str(error) or "the broker has not acknowledged it in time"
         if self._clock() - self._logged_s >= LOG_INTERVAL_S:
-            # An outage fails hundreds a second: the metric counts them, the log shows one in a while.
+            # An outage fails hundreds a second: the gateway counts them, the log shows one in a while.
             self._logged_s = self._clock()
             logger.warning("a model's answer is not kept", topic=self._topic, error=why)
         return UnavailableError(f"{self._topic}: the answer is not kept: {why}")
