@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from headgate_schemas.agent import Decision, ModelAnswerError, Usage
+from headgate_schemas.agent import Decision, Evidence, ModelAnswerError, Usage
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 LISTED = ["account_history", "peer_statistics", "currency_reference", "merchant_reference"]
@@ -166,3 +166,75 @@ def test_deliberations_run_side_by_side(agent_with: Any, grey: Any, call: Any) -
     decisions = asyncio.run(together())
     assert sorted(found.risk_score for found in decisions) == [0.0, 0.1, 0.2, 0.3]
     assert len({found.prompt_hash for found in decisions}) == 4
+
+
+def look_up(*names: str, stop: str = "tool_use", **args: Any) -> AIMessage:
+    """A reply that calls tools other than the one that decides."""
+    return AIMessage(
+        content="",
+        tool_calls=[{"name": name, "args": args, "id": f"look-{n}"} for n, name in enumerate(names)],
+        usage_metadata={"input_tokens": 100, "output_tokens": 10, "total_tokens": 110},
+        response_metadata={"stopReason": stop},
+    )
+
+
+def test_what_is_looked_up_reaches_the_model_and_the_record(agent_with: Any, grey: Any, call: Any) -> None:
+    case = grey(merchant="Bitcoin Corner")
+    decision, model = deliberate(agent_with, case, look_up("account_history", "merchant_reference"), call())
+    assert decision.usage == Usage(calls=2, input_tokens=200, output_tokens=20)
+    first, second = model.asked
+    assert second[: len(first)] == first
+    results = [message for message in second if isinstance(message, ToolMessage)]
+    assert [message.tool_call_id for message in results] == ["look-0", "look-1"]
+    assert '"risk":"high"' in str(results[1].content)
+    assert Evidence("tool", "account_history.known", "false") in decision.evidence
+    assert Evidence("tool", "merchant_reference.category", "quasi_cash") in decision.evidence
+
+
+def test_history_is_out_of_what_is_remembered_of_the_account(agent_with: Any, grey: Any, event: Any, call: Any) -> None:
+    agent, model = agent_with(look_up("account_history"), call())
+    memory = agent.remember(None, event(amount=30.0, at_ms=1_760_011_200_000 - 3_600_000))
+    decision = asyncio.run(agent.deliberate(grey(memory=memory)))
+    assert '"known":true,"events":1,"quiet_hours":1.0' in str(model.asked[1][-1].content)
+    assert Evidence("tool", "account_history.payments", "1") in decision.evidence
+
+
+def test_in_the_last_round_the_decision_is_forced(agent_with: Any, grey: Any, call: Any) -> None:
+    replies = [look_up("account_history"), look_up("peer_statistics"), call()]
+    decision, model = deliberate(agent_with, grey(), *replies)
+    assert decision.usage.calls == 3
+    assert [options["tool_choice"] for options in model.options] == ["any", "any", "record_decision"]
+
+
+def test_model_that_only_looks_up_is_given_up(agent_with: Any, grey: Any) -> None:
+    error, model = useless(agent_with, grey(), *[look_up("account_history") for _ in range(9)])
+    assert error.reason == "invalid_answer"
+    assert error.usage.calls == len(model.asked) == 4, "three rounds and one repair"
+    assert "no other tool may be called now" in str(model.asked[3][-1].content)
+
+
+def test_unlisted_tools_are_refused_and_counted_in_the_record(agent_with: Any, grey: Any, call: Any) -> None:
+    decision, model = deliberate(agent_with, grey(), look_up("wire_money", "account_history"), call())
+    refused, answered = (message for message in model.asked[1] if isinstance(message, ToolMessage))
+    assert (refused.status, answered.status) == ("error", "success")
+    assert decision.evidence[0] == Evidence("guard", "unlisted_tool_calls_refused", "1")
+
+
+def test_a_decision_beside_other_calls_is_repaired_and_nothing_looked_up(agent_with: Any, grey: Any, call: Any) -> None:
+    mixed = call()
+    mixed.tool_calls += look_up("account_history").tool_calls
+    decision, model = deliberate(agent_with, grey(), mixed, call(risk_score=0.3))
+    assert "2 calls were made where one is wanted" in str(model.asked[1][-1].content)
+    assert model.options[1]["tool_choice"] == "record_decision"
+    assert not [found for found in decision.evidence if found.source == "tool"]
+
+
+def test_providers_error_after_a_look_up_does_not_lose_what_was_paid(agent_with: Any, grey: Any) -> None:
+    error, _ = useless(agent_with, grey(), look_up("account_history"), ConnectionError("throttled"))
+    assert (error.reason, error.usage.calls) == ("invalid_answer", 1)
+
+
+def test_look_up_that_was_cut_off_is_not_run(agent_with: Any, grey: Any) -> None:
+    error, model = useless(agent_with, grey(), look_up("account_history", stop="max_tokens"))
+    assert error.reason == "truncated"
+    assert len(model.asked) == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from headgate_agent_risk.generator import generate
-from headgate_agent_risk.standin import record_decision
+from headgate_agent_risk.standin import look_up_first, record_decision
 from headgate_agent_risk.tools import RecordDecision, tool_schema
 from headgate_schemas.agent import GreyCase
 
@@ -61,3 +61,41 @@ def test_it_reads_what_the_agent_fences(agent_with: Any, grey: Any, call: Any) -
 def test_it_is_found_by_the_name_of_the_tool() -> None:
     (found,) = entry_points(group="headgate.local_policies", name=tool_schema()["function"]["name"])
     assert found.load() is record_decision
+
+
+UNSURE = {
+    "event_type": "transaction",
+    "score": 0.6,
+    "signals": "amount_above_typical,cash_like_merchant",
+    "merchant_class": "cash_like",
+    "merchant": "Gift Card Shop",
+    "currency": "USD",
+    "amount_ratio": 4.0,
+}
+
+
+def test_it_looks_up_where_the_balance_could_tip_and_only_once(context: Any) -> None:
+    calls = look_up_first(UNSURE, {})
+    assert calls.keys() == set(context.policy.tools)
+    assert calls["currency_reference"] == {"currency": "USD"}
+    assert look_up_first(UNSURE, {"account_history": None}) == {}
+    assert look_up_first({**UNSURE, "score": 0.2}, {}) == {}
+    assert look_up_first({**UNSURE, "event_type": "login"}, {}).keys() == {"account_history"}
+
+
+@pytest.mark.parametrize(
+    ("results", "decision"),
+    [
+        ({}, "flag_high_risk"),
+        ({"account_history": {"payments": 9, "usual_ratio": 3.8}}, "allow"),
+        ({"account_history": {"payments": 9, "usual_ratio": 0.5}}, "flag_high_risk"),
+        ({"account_history": None, "merchant_reference": {"risk": "high"}}, "flag_high_risk"),
+    ],
+)
+def test_what_tools_say_tips_the_balance(results: dict[str, Any], decision: str) -> None:
+    assert record_decision({**UNSURE, "tool_results": results}, SCHEMA)["decision"] == decision
+
+
+def test_look_ups_are_found_by_the_name_of_the_tool() -> None:
+    (found,) = entry_points(group="headgate.local_preparations", name=tool_schema()["function"]["name"])
+    assert found.load() is look_up_first

@@ -23,12 +23,31 @@ def changed(context: RiskContext, part: str) -> RiskContext:
         "threshold": {"policy": context.policy.model_copy(update={"grey_from": 0.34})},
         "list": {"policy": context.policy.model_copy(update={"high_risk_countries": frozenset({"KP"})})},
         "code": {"code": "0" * 64},
+        "allow-list": {"policy": context.policy.model_copy(update={"tools": context.policy.tools[:1]})},
+        "reference data": {
+            "reference": context.reference.model_copy(
+                update={"peers": context.reference.peers.model_copy(update={"orders": 1})}
+            )
+        },
+        "tags": {"pii": (*context.pii, ("payload.attributes.channel", "quasi"))},
     }
     return dataclasses.replace(context, **changes[part])
 
 
 @pytest.mark.parametrize(
-    "part", ["model", "weight of a rule", "reason of a rule", "set of rules", "threshold", "list", "code"]
+    "part",
+    [
+        "model",
+        "weight of a rule",
+        "reason of a rule",
+        "set of rules",
+        "threshold",
+        "list",
+        "code",
+        "allow-list",
+        "reference data",
+        "tags",
+    ],
 )
 def test_version_changes_with(context: RiskContext, part: str) -> None:
     assert changed(context, part).version != context.version
