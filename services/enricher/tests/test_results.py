@@ -301,6 +301,23 @@ class Taciturn(MemoryProducer):
         super().send(record, on_delivery)
 
 
+class Broken(MemoryProducer):
+    """A producer with a fault that nobody foresaw."""
+
+    def flush(self, timeout_s: float) -> int:
+        raise KeyError(timeout_s)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_dead_results_thread_stops_the_service(broker: MemoryBroker) -> None:
+    owner = Owner(broker, producer=Broken)
+    owner.mark()
+    with pytest.raises(UnavailableError):
+        owner.store(5, seconds=0.2)
+    with pytest.raises(RuntimeError, match="the results thread has failed"):
+        owner.mark()
+
+
 def test_an_answer_whose_offset_is_not_known_is_read_back_from_before_it(broker: MemoryBroker) -> None:
     Owner(broker).store(1)
     owner = Owner(broker, producer=Taciturn)

@@ -174,7 +174,12 @@ class ModelResults:
 
         To be called for the commit that makes it done: an answer not acknowledged yet comes behind all that are, so
         that whatever is acknowledged and still of use is at this offset or behind it.
+
+        Raises:
+            RuntimeError: The thread that waits for acknowledgements has died.
         """
+        if not self._thread.is_alive():
+            raise RuntimeError("the results thread has failed; its traceback is on standard error")
         with self._lock:
             return self._answers[source].forget_done()
 
