@@ -22,7 +22,7 @@ from headgate_schemas import Contracts
 from tests.chaos.kills import Killer, Recoveries
 from tests.load.bounds import Bound, report
 from tests.load.model import Model
-from tests.load.outputs import SOURCE, Reader, exactness
+from tests.load.outputs import SOURCE, Reader, exactness, kept_answers
 from tests.load.traffic import Pace, Traffic
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ BOUNDS = (
     Bound("out_of_order", at_most=0),
     Bound("dead_letters", at_most=0),
     Bound("unclean_exits", at_most=0),
+    Bound("answers_kept", at_least=1),
+    Bound("repeated_answered_calls", at_most=0),
     Bound("kills_recovered", at_least=1),
     Bound("recovery_s_max", at_most=5),
 )
@@ -82,7 +84,7 @@ def run(platform: Platform, plan: Plan) -> tuple[dict[str, float], dict[str, Any
     recoveries = under_fire(platform, replicas, plan)
     stats = model.stats()
     codes = [replica.stop() for replica in replicas]
-    found = exactness(platform.endpoints)
+    found, kept = exactness(platform.endpoints), kept_answers(platform.endpoints)
     seconds = recoveries.seconds
     figures = found.figures() | {
         "outputs_less_inputs": found.outputs - found.inputs,
@@ -91,6 +93,8 @@ def run(platform: Platform, plan: Plan) -> tuple[dict[str, float], dict[str, Any
         "unclean_exits": sum(code != 0 for code in codes),
         "model_calls": stats["calls"],
         "repeated_answers": stats["repeated_answers"],
+        "answers_kept": kept.total(),
+        "repeated_answered_calls": kept.total() - len(kept),
         "model_calls_over_distinct": round(stats["answers"] / max(1, stats["distinct_prompts"]), 4),
     }
     if seconds:

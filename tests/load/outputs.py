@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from headgate_local.endpoints import Endpoints
     from headgate_schemas import TopicContract
 
-SOURCE, OUTPUT = "raw-events", "enriched-events"
+SOURCE, OUTPUT, RESULTS = "raw-events", "enriched-events", "model-results"
 READ_AT_ONCE = 5_000
 POLL_S = 0.005
 JOIN_TIMEOUT_S = 30.0
@@ -158,6 +158,11 @@ def decided(endpoints: Endpoints) -> Iterator[tuple[bytes | None, dict[str, Any]
     decode = _decoder(endpoints, OUTPUT).decode
     for record in read_topic(endpoints.bootstrap_servers, OUTPUT):
         yield record.key, decode(record.value)
+
+
+def kept_answers(endpoints: Endpoints) -> Counter[bytes | None]:
+    """How often an answer of a model was kept, by what it answers: more than once means that it was paid for again."""
+    return Counter(record.key for record in read_topic(endpoints.bootstrap_servers, RESULTS))
 
 
 def _decoder(endpoints: Endpoints, topic: str) -> Decoder:
