@@ -14,7 +14,7 @@ CHAOS ?= 0
 LONG ?= 0
 FORM := $(if $(filter 1,$(LONG)),--long)
 
-.PHONY: help setup check test demo up down status bench bench-enricher chaos-enricher lock diagrams clean
+.PHONY: help setup check test demo up down status bench bench-enricher chaos-enricher eval lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-enricher: $(READY) ## The enricher beside a naive agent loop (LONG=1: half
 chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model (LONG=1: longer)
 	$(BIN)/python -m tests.chaos.enricher $(FORM)
 	$(BIN)/python -m tests.chaos.throttle $(FORM)
+
+eval: $(READY) ## The risk agent's precision, recall and cost, and injections against it (build/eval/)
+	$(BIN)/python -m tests.eval.risk
 
 lock: $(READY) ## Resolve all requirements anew, with hashes
 	@for name in uv demo; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
