@@ -34,6 +34,7 @@ class DemoReport:
         dead_letters: Records in the dead-letter topics.
         freshness_ms: Commit time less produce time of every row, ascending.
         kills: How often each service was killed.
+        kills_before_last_row: How many of these kills came while rows were still missing.
         elapsed_s: From the first event sent until the last was queryable.
         total_s: The whole command, set-up of the stack included.
     """
@@ -45,6 +46,7 @@ class DemoReport:
     elapsed_s: float
     total_s: float
     kills: dict[str, int] = field(default_factory=dict)
+    kills_before_last_row: int = 0
 
     @property
     def faults(self) -> list[str]:
@@ -81,8 +83,19 @@ class DemoReport:
             "elapsed_s": round(self.elapsed_s, 1),
             "total_s": round(self.total_s, 1),
             "kills": self.kills,
+            "kills_before_last_row": self.kills_before_last_row,
             "faults": self.faults,
         }
+
+    def figures(self) -> dict[str, float]:
+        """The report's numbers, flat."""
+        flat: dict[str, float] = {}
+        for name, value in self.as_json().items():
+            parts = value.items() if isinstance(value, dict) else [("", value)]
+            for part, number in parts:
+                if isinstance(number, int | float):
+                    flat[f"{name}_{part}" if part else name] = number
+        return flat
 
     def as_table(self) -> Table:
         """The report for a terminal."""
