@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
-from headgate_runtime.errors import RejectedError, UnavailableError
+from headgate_runtime.errors import FencedError, RejectedError, UnavailableError
 from headgate_runtime.kafka.client import ClientContext
 from headgate_runtime.records import Record, TopicPartition
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from headgate_runtime.config import KafkaSettings
     from headgate_runtime.kafka.protocols import OnAssign, OnRemove
+
+_log = logging.getLogger(__name__)
 
 _CALL_TIMEOUT_S: Final = 15.0
 _END_OF_PARTITION: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own codes are spelled so
@@ -66,7 +69,7 @@ class KafkaConsumer:
     ) -> None:
         self._context = ClientContext(settings)
         membership = {"group.id": group_id} | ({"group.instance.id": instance_id} if instance_id else {})
-        own = {**_PREFERENCES, **membership}
+        own = {**_PREFERENCES, **membership, "on_commit": self._committed}
         self._consumer = self._context.make(Consumer, own, properties=properties, fixed=(*_FIXED, *membership))
         self._starts: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
@@ -160,14 +163,16 @@ class KafkaConsumer:
                 behind[partition] = max(0, watermarks[1] - position)
         return behind
 
-    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit the group's next offsets and wait for the answer."""
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool = True) -> None:
+        """Commit the group's next offsets; see ``RecordConsumer``."""
         if not offsets:
             return
         wanted = [ClientPartition(*partition, offset) for partition, offset in offsets.items()]
-        for done in self._call("commit", lambda: self._consumer.commit(offsets=wanted, asynchronous=False)):
-            if done.error is not None:
-                raise self._context.translate(done.error, "commit")
+        # Without waiting the answer goes to _committed.
+        done = self._call("commit", lambda: self._consumer.commit(offsets=wanted, asynchronous=not wait))
+        for partition in done or ():
+            if partition.error is not None:
+                raise self._context.translate(partition.error, "commit")
 
     def group_metadata(self) -> object:
         """Return the member's proof of ownership.
@@ -203,6 +208,15 @@ class KafkaConsumer:
         ask = partial(self._consumer.get_watermark_offsets, ClientPartition(*partition), _CALL_TIMEOUT_S)
         low, high = self._call("read watermarks", ask)
         return low, high
+
+    def _committed(self, error: KafkaError | None, partitions: Sequence[ClientPartition]) -> None:
+        """Take the answer to a commit nobody waited for; the client calls it during a poll."""
+        for fault in filter(None, (error, *(partition.error for partition in partitions))):
+            meaning = self._context.translate(fault, "commit")
+            if isinstance(meaning, FencedError):
+                raise meaning
+            _log.warning("group offsets not committed: %s", meaning)
+            return
 
     def _event(self, message: Any) -> bool:
         """Take a message that is no record: note an end of partition, raise an error; a passing fault is retried."""
