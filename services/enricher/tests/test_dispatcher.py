@@ -71,6 +71,8 @@ class Surroundings:
             clock=lambda: self.now_s,
         )
         self.dispatcher.assign([SOURCE])
+        self.dispatcher.tick(draining=False)
+        self.now_s += 1.0
 
     name = "surroundings"
     version = "1"
@@ -123,7 +125,7 @@ class Surroundings:
 
     def pass_time(self, seconds: float = 1.0) -> None:
         self.now_s += seconds
-        self.dispatcher.tick()
+        self.dispatcher.tick(draining=False)
 
     def committed(self) -> list[int]:
         return [int(record.value or b"-1") for record in self.broker.records("out")]

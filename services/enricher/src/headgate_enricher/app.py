@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from headgate_enricher.progress_log import ReadCompacted
 
 SERVICE = "enricher"
-PROGRESS_TIMEOUT_S = 60.0
+PROGRESS_TIMEOUT_S = 20.0  # with the committed offsets' 15 s well below the time at which the loop counts as stalled
 ENVELOPE_BYTES = 8_192  # key, headers and framing around a value
 
 

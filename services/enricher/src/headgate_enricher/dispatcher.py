@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.records import EARLIEST
 from headgate_schemas.agent import Decision, GreyCase
 
 from headgate_enricher.deliberation import DEADLINE
 from headgate_enricher.intake import Intake, RefusedError
 from headgate_enricher.outbox import Outbox, Output
-from headgate_enricher.progress import START, PartitionProgress
+from headgate_enricher.placement import Placement
+from headgate_enricher.progress import PartitionProgress
 from headgate_enricher.work import AgentFaultError, Answer, Partition, Work
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ class Dispatcher:
         self._dead_letters = dead_letters
         self._outbox = outbox
         self._progress_log = progress_log
+        self._placement = Placement(progress_log, consumer, clock)
         self._limits = limits
         self._metrics = metrics
         self._clock = clock
@@ -119,13 +122,10 @@ class Dispatcher:
         self._congested = False
 
     def assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Take partitions over where their last owner's last commit left them."""
-        marks = self._progress_log.load(partitions, self._consumer)
-        for source in partitions:
-            mark = marks.get(source)
-            self._partitions[source] = Partition(source, PartitionProgress(mark or START))
-            logger.info("partition assigned", source=source, watermark=mark.watermark if mark else None)
-        return {source: mark.watermark for source, mark in marks.items()}
+        """Let partitions wait until :meth:`tick` knows where their last owner's last commit left them."""
+        self._placement.expect(partitions)
+        # Any answer but this one would be asked of the broker here; what comes until the seek is not taken up.
+        return dict.fromkeys(partitions, EARLIEST)
 
     def revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """Commit what is finished and leave the rest to the next owner: the done-set tells it what to skip."""
@@ -138,29 +138,33 @@ class Dispatcher:
         self._forget(partitions)
 
     def process(self, records: list[Record]) -> None:
-        """Take in consumed records."""
-        self._inbox.extend(records)
+        """Take in consumed records, but those of partitions that wait for their place: they come again."""
+        self._inbox.extend(record for record in records if record.source in self._partitions)
         self._work_inbox()
 
-    def tick(self) -> None:
-        """Let out what the model has answered, and commit when it is time."""
+    def tick(self, *, draining: bool) -> None:  # noqa: ARG002 - commits follow each other closely at all times
+        """Let out what the model has answered, commit when it is time, and place partitions that wait for it."""
         self._collect()
         self._work_inbox()
         self._outbox.stream()
         now_s = self._clock()
-        if now_s >= self._commit_due_s and not self._outbox.backing_off:
+        # Placing may take long: nothing that is finished waits for it.
+        placing = self._placement.due
+        if (placing or now_s >= self._commit_due_s) and not self._outbox.backing_off:
             self._commit_due_s = now_s + self._limits.commit_interval_s
             self._commit()
+        if placing:
+            self._place()
 
     def congested(self) -> bool:
-        """Whether consumption should pause; it stays so until half of the backlog is gone."""
+        """Whether consumption should pause: for partitions without a place, or until half of the backlog is gone."""
         limits = self._limits
         backlog = len(self._inbox) + len(self._outbox) + sum(p.progress.pending for p in self._partitions.values())
         bound = limits.max_backlog // 2 if self._congested else limits.max_backlog
         # Only a consumed record can move the watermark of a partition where nothing is pending: that one never pauses.
         scattered = any(p.done_bytes > limits.max_done_bytes and p.progress.pending for p in self._partitions.values())
         self._congested = backlog > bound or scattered
-        return self._congested
+        return self._congested or len(self._placement) > 0
 
     def busy(self) -> bool:
         """Whether anything taken up is not committed yet."""
@@ -171,8 +175,14 @@ class Dispatcher:
         self._model.close()
         self._outbox.close()
 
+    def _place(self) -> None:
+        for source, mark in self._placement.place():
+            self._partitions[source] = Partition(source, PartitionProgress(mark))
+            logger.info("partition assigned", source=source, watermark=mark.watermark)
+
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
         gone = set(partitions)
+        self._placement.forget(gone)
         self._outbox.drop(gone)
         self._inbox = deque(record for record in self._inbox if record.source not in gone)
         for source in gone:

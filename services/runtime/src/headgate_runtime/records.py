@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+# As a start offset: the first record that is still in the log, wherever the group stands. Kafka's own number for it.
+EARLIEST: Final = -2
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
