@@ -44,6 +44,10 @@ class ClientStub:
     def poll(self, _: float) -> int:
         return 0
 
+    def flush(self, _: float) -> int:
+        self._do("flush")
+        return 0
+
     def send_offsets_to_transaction(self, *_: Any) -> None:
         self._do("offsets")
 
@@ -138,6 +142,17 @@ def test_a_record_that_is_refused_shows_in_the_commit_and_nothing_is_committed()
     bench.producer.abort()
     bench.producer.begin()
     bench.producer.commit({}, object())
+
+
+def test_records_arrive_before_an_abort_unless_the_transaction_is_broken_anyway() -> None:
+    sound, broken = Bench(), Bench()
+    sound.producer.abort()
+    assert sound.client.calls[-2:] == ["flush", "abort"]
+    broken.client.faults["offsets"] = [ABORTABLE]
+    with pytest.raises(UnavailableError):
+        broken.commit()
+    broken.producer.abort()
+    assert broken.client.calls[-2:] == ["offsets", "abort"]
 
 
 def test_closing_aborts_what_is_open_and_only_that() -> None:

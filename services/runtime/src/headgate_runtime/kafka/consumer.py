@@ -168,11 +168,12 @@ class KafkaConsumer:
         if not offsets:
             return
         wanted = [ClientPartition(*partition, offset) for partition, offset in offsets.items()]
-        # Without waiting the answer goes to _committed.
-        done = self._call("commit", lambda: self._consumer.commit(offsets=wanted, asynchronous=not wait))
-        for partition in done or ():
-            if partition.error is not None:
-                raise self._context.translate(partition.error, "commit")
+        if not wait:  # the answer goes to _committed
+            self._call("commit", lambda: self._consumer.commit(offsets=wanted, asynchronous=True))
+            return
+        for done in self._call("commit", lambda: self._consumer.commit(offsets=wanted, asynchronous=False)):
+            if done.error is not None:
+                raise self._context.translate(done.error, "commit")
 
     def group_metadata(self) -> object:
         """Return the member's proof of ownership.
