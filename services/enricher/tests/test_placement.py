@@ -120,7 +120,7 @@ class Replica:
         else:
             self.consumer.resume(self.consumer.assignment())
         self.dispatcher.process(self.consumer.poll(100, 0))
-        self.dispatcher.tick()
+        self.dispatcher.tick(draining=False)
 
     def outputs(self) -> list[bytes]:
         return sorted(record.value or b"" for record in self.broker.records("out"))

@@ -134,12 +134,12 @@ class Replica:
     def _wait(self, seconds: float) -> None:
         self.now[0] += seconds
 
-    def step(self, times: int = 1, *, seconds: float = 0.0, limit: int = 7) -> None:
+    def step(self, times: int = 1, *, seconds: float = 0.0, limit: int = 7, draining: bool = False) -> None:
         for _ in range(times):
             self.now[0] += seconds
             records = [] if self.worker.congested() else self.consumer.poll(limit, 0)
             self.worker.process(records)
-            self.worker.tick()
+            self.worker.tick(draining=draining)
 
 
 @pytest.fixture
@@ -374,6 +374,16 @@ def test_a_commit_on_request_does_not_wait(broker: MemoryBroker, catalog: Memory
     replica.step(2)
     replica.worker.request_commit()
     replica.step()
+    assert sorted(catalog.rows) == everything(broker)
+
+
+def test_a_drain_does_not_wait_for_the_policy(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 4)
+    replica = Replica(broker, catalog)
+    replica.step(2)
+    assert replica.worker.busy()
+    replica.step(draining=True)
+    assert not replica.worker.busy()
     assert sorted(catalog.rows) == everything(broker)
 
 

@@ -118,10 +118,10 @@ class WriterWorker:
         for topic, own in by_topic.items():
             self._sinks[topic].take(own)
 
-    def tick(self) -> None:
-        """Send dead letters, commit what is due, and place partitions that wait for it."""
+    def tick(self, *, draining: bool) -> None:
+        """Send dead letters, commit what is due, all of it while draining, and place partitions that wait for it."""
         self._outbox.pump()
-        force = self._commit_requested.is_set()
+        force = draining or self._commit_requested.is_set()
         self._commit_requested.clear()
         for sink in self._sinks.values():
             if sink.held:
