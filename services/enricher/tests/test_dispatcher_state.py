@@ -339,7 +339,7 @@ class DispatcherMachine(RuleBasedStateMachine):
             for record in log
         }
         assert {(source, offset, topic) for source, offset, _, topic in self.cluster.outputs} == wanted
-        assert not any(member.dispatcher.busy() for member in self.members)
+        assert not any(member.dispatcher.busy() or member.dispatcher.why_not_ready() for member in self.members)
         self.nothing_is_doubled()
         self.outputs_of_a_key_are_in_input_order()
 

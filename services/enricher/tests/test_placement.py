@@ -198,3 +198,17 @@ def test_a_partition_without_progress_starts_at_the_first_record_of_its_log(brok
     replica.iterate()
     assert replica.consumer.position(SOURCES[1]) == 0
     assert replica.consumer.position(SOURCES[0]) == 1
+
+
+def test_a_partition_that_waits_too_long_makes_the_service_not_ready(broker: MemoryBroker) -> None:
+    replica = Replica(broker)
+    replica.consumer.committed_away = True
+    replica.iterate()
+    replica.iterate(30.0)
+    assert replica.dispatcher.why_not_ready() is None
+    replica.iterate(1.0)
+    assert "has waited 31 s" in (replica.dispatcher.why_not_ready() or "")
+    replica.consumer.committed_away = False
+    for _ in range(3):
+        replica.iterate(LONGEST_BACKOFF_S)
+    assert replica.dispatcher.why_not_ready() is None

@@ -16,6 +16,7 @@ from headgate_runtime.kafka.consumer import KafkaConsumer
 from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
 from headgate_schemas import ContractError, Contracts, compile_rules, field_getter
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 SERVICE = "enricher"
 PROGRESS_TIMEOUT_S = 20.0  # with the committed offsets' 15 s well below the time at which the loop counts as stalled
-ENVELOPE_BYTES = 8_192  # key, headers and framing around a value
+READY_WAIT_S = 30.0  # on top of what a model may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,10 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         model=ModelThread(deliberation.ask, clients.model.aclose),
         enrichment=_enrichment(contracts, topics, clients.registry, stamp),
         dead_letters=DeadLetters(
-            _encoder(contracts, topics.dead_letters, clients.registry), topics.dead_letters.topic, SERVICE
+            _encoder(contracts, topics.dead_letters, clients.registry),
+            topics.dead_letters.topic,
+            SERVICE,
+            max_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
         ),
         outbox=Outbox(clients.transactions),
         progress_log=_progress_log(settings, contracts, topics, clients),
@@ -133,7 +137,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         name=SERVICE,
         loop=loop,
         metrics=metrics,
-        ready=lambda: None,
+        ready=dispatcher.why_not_ready,
         info=lambda: _info(agent, stamp),
         close=lambda: None,
     )
@@ -214,8 +218,8 @@ def _limits(settings: Settings, topics: Topics) -> Limits:
         triage_batch=settings.triage_batch,
         max_at_model=settings.max_at_model,
         max_backlog=settings.max_backlog,
+        max_wait_s=settings.event_deadline_s + READY_WAIT_S,
         max_output_bytes=topics.output.max_message_bytes - ENVELOPE_BYTES,
-        max_letter_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
     )
 
 
