@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 SOURCE = TopicPartition("in", 0)
+OUT = TopicPartition("out", 0)
 RULES = Decision("allow", "", 0.0, "low", 1.0, "rules")
 
 
@@ -43,6 +44,7 @@ class Surroundings:
 
     limits: Limits = field(default_factory=Limits)
     registry_away: bool = False
+    model_hangs: bool = False
     now_s: float = 0.0
     asked: list[Work] = field(default_factory=list)
     answers: list[tuple[Work, Answer]] = field(default_factory=list)
@@ -117,6 +119,8 @@ class Surroundings:
 
     def close(self) -> None:
         self.asked.clear()
+        if self.model_hangs:
+            raise TimeoutError("the model's thread does not end")
 
     def feed(self, *values: bytes, start: int = 0) -> None:
         self.dispatcher.process(
@@ -213,6 +217,18 @@ def test_an_event_no_broker_would_take_is_dead_lettered_and_does_not_stop_the_se
     world.pass_time()
     assert world.committed() == [0, 2, 3]
     assert [record.value for record in world.broker.records("dlq")] == [b"too_large " + b"large" * 4]
+
+
+def test_a_model_thread_that_does_not_end_leaves_no_transaction_open() -> None:
+    world = Surroundings(model_hangs=True)
+    for number in range(2):
+        # The second commit is not due yet, so that its output is in an open transaction.
+        world.feed(b"fast", start=number)
+        world.pass_time(0.0)
+    assert world.broker.log(OUT).stable_end < world.broker.log(OUT).end
+    with pytest.raises(TimeoutError, match="does not end"):
+        world.dispatcher.close()
+    assert world.broker.log(OUT).stable_end == world.broker.log(OUT).end
 
 
 def test_it_is_ready_while_what_it_took_is_committed_in_time() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from headgate_runtime.closing import closing
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.records import EARLIEST
 from headgate_schemas.agent import Decision, GreyCase
@@ -189,8 +190,8 @@ class Dispatcher:
 
     def close(self) -> None:
         """Stop the model thread and the producer; what is not committed is done again by the next owner."""
-        self._model.close()
-        self._outbox.close()
+        with closing(self._outbox.close, "outbox"):
+            self._model.close()
 
     def _place(self) -> None:
         for source, mark in self._placement.place():
