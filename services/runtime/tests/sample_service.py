@@ -43,7 +43,7 @@ class SampleWorker:
     def process(self, records: list[Record]) -> None:
         sys.stdout.write(f"processed {len(records)}\n")
 
-    def tick(self, *, draining: bool) -> None:
+    def tick(self, *, draining: bool) -> None:  # noqa: ARG002 - a Worker; this one has nothing to hasten
         if self.settings.fault == "fenced":
             raise FencedError("producer 7 holds the id")
         if self.settings.fault == "unavailable":

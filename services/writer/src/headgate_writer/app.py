@@ -16,6 +16,7 @@ from headgate_runtime.kafka.consumer import KafkaConsumer
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_runtime.registry import ConfluentRegistry, SchemaRegistry
 from headgate_runtime.service import Service
 from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
@@ -153,7 +154,7 @@ class _Parts:
 
     def _letters(self, dead: TopicContract) -> DeadLetters:
         encoder = Encoder(self.registry, dead.subject, self.contracts.record(dead.record))
-        return DeadLetters(encoder, dead.topic, "writer")
+        return DeadLetters(encoder, dead.topic, "writer", max_bytes=dead.max_message_bytes - ENVELOPE_BYTES)
 
 
 def clock_ms() -> int:
