@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 SERVICE = "enricher"
 PROGRESS_TIMEOUT_S = 20.0  # with the committed offsets' 15 s well below the time at which the loop counts as stalled
+READY_WAIT_S = 30.0  # on top of what a model may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         name=SERVICE,
         loop=loop,
         metrics=metrics,
-        ready=lambda: None,
+        ready=dispatcher.why_not_ready,
         info=lambda: _info(agent, stamp),
         close=lambda: None,
     )
@@ -217,6 +218,7 @@ def _limits(settings: Settings, topics: Topics) -> Limits:
         triage_batch=settings.triage_batch,
         max_at_model=settings.max_at_model,
         max_backlog=settings.max_backlog,
+        max_wait_s=settings.event_deadline_s + READY_WAIT_S,
         max_output_bytes=topics.output.max_message_bytes - ENVELOPE_BYTES,
     )
 

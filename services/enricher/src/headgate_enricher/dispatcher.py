@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from headgate_runtime.closing import closing
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.records import EARLIEST
 from headgate_schemas.agent import Decision, GreyCase
@@ -54,6 +55,8 @@ class Limits:
         max_backlog: Events in memory at which consumption pauses; it resumes at half of them.
         max_done_bytes: Size of a partition's done-set at which consumption pauses.
         max_output_bytes: Largest decided event the output topic takes.
+        max_wait_s: How long a record may wait for its commit, or a partition for its place, before the service says that
+            it is not ready.
     """
 
     event_deadline_s: float = 5.0
@@ -63,10 +66,11 @@ class Limits:
     max_backlog: int = 20_000
     max_done_bytes: int = 65_536
     max_output_bytes: int = 1_000_000
+    max_wait_s: float = 30.0
 
 
 class Dispatcher:
-    """The runtime's worker that makes decided events of events.
+    """The runtime's worker that makes decided events of events; only :meth:`why_not_ready` is for any thread.
 
     Args:
         consumer: The group member; asked for committed offsets and for the proof of ownership a transaction needs.
@@ -117,6 +121,7 @@ class Dispatcher:
         self._intake_resume_s = float("-inf")
         self._commit_due_s = float("-inf")
         self._congested = False
+        self._oldest_s = float("inf")  # replaced as a whole, so that another thread may read it
 
     def assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Let partitions wait until :meth:`tick` knows where their last owner's last commit left them."""
@@ -136,7 +141,15 @@ class Dispatcher:
 
     def process(self, records: list[Record]) -> None:
         """Take in consumed records, but those of partitions that wait for their place: they come again."""
-        self._inbox.extend(record for record in records if record.source in self._partitions)
+        last: dict[TopicPartition, int] = {}
+        for record in records:
+            source = record.source
+            if source in self._partitions:
+                self._inbox.append(record)
+                last[source] = record.offset
+        now_s = self._clock()
+        for source, offset in last.items():
+            self._partitions[source].arrivals.append((now_s, offset))
         self._work_inbox()
 
     def tick(self, *, draining: bool) -> None:  # noqa: ARG002 - commits follow each other closely at all times
@@ -152,6 +165,7 @@ class Dispatcher:
             self._commit()
         if placing:
             self._place()
+        self._oldest_s = min([self._placement.oldest_s, *(p.oldest_s for p in self._partitions.values())])
 
     def congested(self) -> bool:
         """Whether consumption should pause: for partitions without a place, or until half of the backlog is gone."""
@@ -167,10 +181,17 @@ class Dispatcher:
         """Whether anything taken up is not committed yet."""
         return len(self._outbox) > 0 or any(p.progress.pending for p in self._partitions.values())
 
+    def why_not_ready(self) -> str | None:
+        """Say since when something waits that should have been committed or placed long ago; safe on any thread."""
+        waited_s = self._clock() - self._oldest_s
+        if waited_s <= self._limits.max_wait_s:
+            return None
+        return f"the oldest record or new partition has waited {waited_s:.0f} s to be committed or placed; see the log"
+
     def close(self) -> None:
         """Stop the model thread and the producer; what is not committed is done again by the next owner."""
-        self._model.close()
-        self._outbox.close()
+        with closing(self._outbox.close, "outbox"):
+            self._model.close()
 
     def _place(self) -> None:
         for source, mark in self._placement.place():
@@ -328,6 +349,7 @@ class Dispatcher:
             return
         for partition in changed:
             partition.progress.changed = False
+            partition.committed(offsets[partition.source])
         now_ms = self._now_ms()
         self._metrics.committed(
             self._clock() - started_s, [(now_ms - output.arrived_ms) / 1000 for output in committed]
