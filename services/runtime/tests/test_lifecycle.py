@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from headgate_runtime.config import ServiceSettings, unknown_variables
 from headgate_runtime.testing import eventually
+from pydantic_settings import SettingsConfigDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,6 +117,50 @@ def test_a_wrong_setting_names_its_variable_and_not_its_content(start: Callable[
     assert process.popen.wait(20) == 2
     assert "HEADGATE_SAMPLE_DRAIN_TIMEOUT_S" in process.output()
     assert "secret-content" not in process.output()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("KAFKA__BOOTSTRAP", "KAFKA__BOOTSTRAP_SERVERS"),
+        ("BUSY_UNTILL", "BUSY_UNTIL"),
+        ("HTTP_PORT", "HTTP__PORT"),
+        ("FAULTS__X", "FAULT"),
+    ],
+)
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
+    start: Callable[..., Process], name: str, meant: str
+) -> None:
+    process = start(**{name: "secret-content"})
+    assert process.popen.wait(20) == 2
+    assert process.output() == f"HEADGATE_SAMPLE_{name} is no setting: did you mean HEADGATE_SAMPLE_{meant}?\n"
+
+
+def test_a_group_of_settings_in_json_takes_no_unknown_name(start: Callable[..., Process]) -> None:
+    process = start(KAFKA='{"bootstrap": "secret-content"}')
+    assert process.popen.wait(20) == 2
+    assert "HEADGATE_SAMPLE_KAFKA__BOOTSTRAP: Extra inputs are not permitted" in process.output()
+    assert "secret-content" not in process.output()
+
+
+def test_variables_that_a_cluster_adds_by_itself_and_free_names_of_mappings_are_no_mistakes() -> None:
+    environment = {
+        "HEADGATE_SAMPLE_SERVICE_HOST": "10.0.0.1",
+        "HEADGATE_SAMPLE_SERVICE_PORT_HTTP": "8080",
+        "HEADGATE_SAMPLE_PORT": "tcp://10.0.0.1:8080",
+        "HEADGATE_SAMPLE_METRICS_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "HEADGATE_SAMPLE_KAFKA__PROPERTIES__LINGER.MS": "5",
+        "headgate_sample_http__port": "0",
+        "HEADGATE_OTHER_THING": "1",
+    }
+    assert unknown_variables(Settings, environment) == {}
+    assert unknown_variables(Settings, {"HEADGATE_SAMPLE_PORT": "8080"}) == {
+        "HEADGATE_SAMPLE_PORT": "HEADGATE_SAMPLE_HTTP__PORT"
+    }
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="HEADGATE_SAMPLE_", env_nested_delimiter="__")
 
 
 def test_a_port_in_use_is_a_configuration_error(start: Callable[..., Process]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from headgate_runtime.avro import Encoder
 
 
+_DROPPED: Final[tuple[dict[str, Any], ...]] = ({"value": None}, {"key": None, "headers": []})
 _TOO_LARGE: Final = " The record is too large to be kept here: read it at its position in the source."
 
 
@@ -84,9 +85,9 @@ class DeadLetters:
             "headers": [{"name": name, "value": content} for name, content in source.headers],
         }
         encoded = self._encoder.encode(value)
-        for emptied in ({"value": None}, {"key": None, "headers": []}):
+        for dropped in _DROPPED:
             if len(encoded) > self._max_bytes:
-                value |= {"message": message + _TOO_LARGE} | emptied
+                value |= {"message": message + _TOO_LARGE, **dropped}
                 encoded = self._encoder.encode(value)
         return OutgoingRecord(
             self._topic,

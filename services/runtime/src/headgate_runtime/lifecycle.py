@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from headgate_runtime.access import ControlAuth
 from headgate_runtime.closing import closing
-from headgate_runtime.config import ServiceSettings
+from headgate_runtime.config import ServiceSettings, unknown_variables
 from headgate_runtime.control import control_app
 from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError
 from headgate_runtime.logs import configure_logs
@@ -55,6 +55,9 @@ def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -
         settings_type: The service's settings; read from the environment here.
         build: Wires the service.
     """
+    if unknown := unknown_variables(settings_type, os.environ):
+        sys.stderr.write("".join(f"{name} is no setting: did you mean {near}?\n" for name, near in unknown.items()))
+        return EXIT_MISCONFIGURED
     try:
         settings = settings_type()
     except ValidationError as error:

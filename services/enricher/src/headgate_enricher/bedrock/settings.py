@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+from headgate_runtime.config import SettingsGroup
+from pydantic import Field, SecretStr
 
 
-class BedrockSettings(BaseModel):
+class BedrockSettings(SettingsGroup):
     """Which model to call, where, as whom, and within which limits.
 
     Attributes:
