@@ -82,7 +82,7 @@ def report(**changes: Any) -> DemoReport:
         "comparison": Comparison(events_in=10, rows=10, tiers=tiers),
         "expected_events": 10,
         "dead_letters": 0,
-        "freshness_ms": [1.0, 2.0],
+        "freshness_ms": [float(row) for row in range(10)],
         "elapsed_s": 1.0,
         "total_s": 2.0,
     }
@@ -106,6 +106,14 @@ def test_an_exact_run_has_no_faults() -> None:
 def test_a_fault_is_named(changes: dict[str, Any], fault: str) -> None:
     assert any(fault in found for found in report(**changes).faults)
     assert report(**changes).summary().startswith("The run is not exact")
+
+
+def test_rows_whose_commit_time_is_not_known_any_more_are_counted() -> None:
+    assert report().figures()["rows_without_freshness"] == 0
+    assert "left out" not in report().summary()
+    known_of_some = report(freshness_ms=[1.0, 2.0])
+    assert known_of_some.figures()["rows_without_freshness"] == 8
+    assert "8 rows are left out" in known_of_some.summary()
 
 
 def test_disturbances_are_done_in_the_order_of_their_times() -> None:
