@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +25,13 @@ _log = logging.getLogger(__name__)
 
 _CALL_TIMEOUT_S: Final = 15.0
 _END_OF_PARTITION: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own codes are spelled so
+_WARN_EVERY_S: Final = 30.0
+_OUTSIDE_CODES: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001 - as above
+_OUTSIDE: Final = (
+    ". The offset to go on from is outside the log: retention removed records before they were read, or the topic was "
+    "created again. Bring them back; or stop the service, set the offsets of group {group} to where it may go on "
+    "(kafka-consumer-groups --reset-offsets), which gives up what lies between, and start it again"
+)
 
 _PREFERENCES: Final = {
     "isolation.level": "read_committed",
@@ -74,6 +83,7 @@ class KafkaConsumer:
         self._starts: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._group_id = group_id
+        self._warned: dict[int, float] = {}
 
     def subscribe(self, topics: Sequence[str], *, on_assign: OnAssign, on_revoke: OnRemove, on_lost: OnRemove) -> None:
         """Join the group; see ``RecordConsumer``."""
@@ -227,11 +237,19 @@ class KafkaConsumer:
             return False
         fault = self._context.translate(error, "consume")
         if isinstance(fault, UnavailableError):
+            self._warn(error.code(), fault)
             return False
+        if not isinstance(fault, RejectedError):
+            raise fault
         where = f" of {message.topic()}/{message.partition()}" if message.topic() else ""
-        if isinstance(fault, RejectedError):
-            raise RejectedError(f"{fault}{where}")
-        raise fault
+        advice = _OUTSIDE.format(group=self._group_id) if error.code() in _OUTSIDE_CODES else ""
+        raise RejectedError(f"{fault}{where}{advice}")
+
+    def _warn(self, code: int, fault: UnavailableError) -> None:
+        now_s = time.monotonic()
+        if now_s - self._warned.get(code, -math.inf) >= _WARN_EVERY_S:
+            self._warned[code] = now_s
+            _log.warning("%s; it is tried again", fault)
 
     def _call(self, action: str, call: Callable[[], Any]) -> Any:
         try:
