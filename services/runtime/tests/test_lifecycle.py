@@ -75,7 +75,7 @@ def test_a_signal_drains_while_health_still_answers_then_all_is_closed_in_order(
     done.touch()
     assert process.popen.wait(10) == 0
     order = [line for line in process.output().splitlines() if not line.startswith("{")]
-    assert order == ["revoked 2", "worker closed", "service closed"]
+    assert order == ["revoked 2", "worker closed", "service closing", "service closed"]
 
 
 def test_a_second_signal_ends_the_process_at_once(start: Callable[..., Process], tmp_path: Path) -> None:
@@ -85,6 +85,18 @@ def test_a_second_signal_ends_the_process_at_once(start: Callable[..., Process],
     eventually(lambda: process.get("/readyz").status_code == 503)
     process.popen.send_signal(signal.SIGTERM)
     assert process.popen.wait(10) == 128 + signal.SIGTERM
+
+
+def test_a_signal_while_the_service_closes_after_a_fault_does_not_cut_it_short(
+    start: Callable[..., Process], tmp_path: Path
+) -> None:
+    done = tmp_path / "done"
+    process = start(FAULT="in_doubt", CLOSING_UNTIL=str(done))
+    eventually(lambda: "service closing" in process.output(), 20)
+    process.popen.send_signal(signal.SIGTERM)
+    done.touch()
+    assert process.popen.wait(10) == 1
+    assert "service closed" in process.output()
 
 
 def test_what_does_not_finish_before_the_deadline_is_left(start: Callable[..., Process], tmp_path: Path) -> None:
@@ -100,6 +112,7 @@ def test_what_does_not_finish_before_the_deadline_is_left(start: Callable[..., P
     [
         ("configuration", 2, "configuration error"),
         ("fenced", 3, "fenced: another instance has taken over"),
+        ("in_doubt", 1, "outcome of a commit unknown: the next start settles it"),
         ("unavailable", 1, "stopped by a fault"),
         ("bug", 1, "stopped by an unexpected fault"),
     ],

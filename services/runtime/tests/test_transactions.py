@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from headgate_runtime.config import KafkaSettings
-from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError, RejectedError, UnavailableError
+from headgate_runtime.errors import (
+    ConfigurationError,
+    FencedError,
+    HeadgateError,
+    InDoubtError,
+    RejectedError,
+    UnavailableError,
+)
 from headgate_runtime.kafka import transactions
 from headgate_runtime.kafka.client import ClientContext, translate
 from headgate_runtime.kafka.producer import KafkaProducer
@@ -88,9 +95,9 @@ def test_a_commit_that_may_be_repeated_is_repeated() -> None:
 def test_a_commit_of_unknown_outcome_says_to_start_clean_and_is_never_aborted_as_if_undone() -> None:
     bench = Bench()
     bench.client.always = {"commit": TIMED_OUT, "abort": KafkaError(KafkaError._STATE, "committing")}
-    with pytest.raises(FencedError, match="cannot tell"):
+    with pytest.raises(InDoubtError, match="cannot tell"):
         bench.commit()
-    with pytest.raises(FencedError):
+    with pytest.raises(InDoubtError):
         bench.producer.abort()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as ClientPartition
 
-from headgate_runtime.errors import BackpressureError, FencedError, HeadgateError
+from headgate_runtime.errors import BackpressureError, FencedError, HeadgateError, InDoubtError
 from headgate_runtime.kafka.client import ClientContext
 from headgate_runtime.kafka.producer import FIXED, PREFERENCES, produce
 
@@ -111,11 +111,12 @@ class KafkaTransactionalProducer:
                     raise self._meaning(error, action) from error
 
     def _meaning(self, error: KafkaException, action: str) -> HeadgateError:
-        if self._undecided:
-            return FencedError(f"cannot tell whether the transaction was committed: {error}. Start clean to find out")
+        meaning = self._context.translate(error, action)
+        if self._undecided and not isinstance(meaning, FencedError):
+            return InDoubtError(f"cannot tell whether the transaction was committed: {error}. Start clean to find out")
         if error.args[0].txn_requires_abort() and self._failure is not None:
             return self._failure
-        return self._context.translate(error, action)
+        return meaning
 
     def _call(self, action: str, call: Callable[[], Any]) -> None:
         try:
