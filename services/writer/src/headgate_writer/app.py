@@ -79,6 +79,7 @@ def build(settings: Settings) -> Service:
         loop=loop,
         metrics=metrics,
         ready=partial(why_stalled, sinks, settings.unready_after_s),
+        healthy=partial(why_stalled, sinks, settings.unhealthy_after_s),
         info=lambda: {"tables": [sink.info() for sink in sinks.values()]},
         close=catalog.close,
         routers=[commit_router(worker.request_commit)],
