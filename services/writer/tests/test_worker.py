@@ -25,6 +25,7 @@ from headgate_writer.sink import Sink, SinkParts
 from headgate_writer.testing import Fault, MemoryCatalog, MemoryTable
 from headgate_writer.worker import WriterWorker
 from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,8 +81,9 @@ class HeldProducer:
     def outstanding(self) -> int:
         return len(self.waiting)
 
-    def close(self) -> None:
-        return
+    def close(self, timeout_s: float = 10.0) -> None:
+        if self.waiting:
+            raise UnavailableError(f"{len(self.waiting)} not acknowledged within {timeout_s} s")
 
 
 @dataclass
@@ -341,6 +343,18 @@ def test_a_dead_letter_is_acknowledged_before_its_offset_is_passed(
     replica.step(2, seconds=5)
     assert catalog.rows == [(0, 0)]
     assert replica.sink.info()["positions"] == {"0": 2}
+
+
+def test_a_dead_letter_nobody_acknowledged_does_not_keep_the_writer_from_closing(
+    broker: MemoryBroker, catalog: MemoryCatalog
+) -> None:
+    produce(broker, 1, b"bad")
+    replica = Replica(broker, catalog, producer=HeldProducer())
+    replica.step(3, seconds=5)
+    with capture_logs() as logs:
+        replica.worker.close()
+    assert "1 not acknowledged within 1.0 s" in logs[-1]["error"]
+    assert catalog.history == []
 
 
 def test_a_dead_letter_that_is_refused_stops_the_writer(broker: MemoryBroker, catalog: MemoryCatalog) -> None:

@@ -103,15 +103,15 @@ class RecordProducer(Protocol):
     def outstanding(self) -> int:
         """Return how many records wait for their acknowledgement."""
 
-    def close(self) -> None:
-        """Flush, then let go of the connection."""
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Flush, for so long at most, then let go of the connection."""
 
 
 class TransactionalProducer(Protocol):
     """Produces in transactions that also move a group's offsets.
 
-    ``FencedError`` from any call means another producer holds the transactional id, or the outcome of a commit stays
-    unknown: leave and start clean. After any other error the transaction is still open: ``abort`` it.
+    ``FencedError`` from any call means another producer holds the transactional id, ``InDoubtError`` that the outcome
+    of a commit stays unknown: leave and start clean. After any other error the transaction is still open: ``abort`` it.
     """
 
     def begin(self) -> None:
