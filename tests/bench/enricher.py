@@ -1,5 +1,7 @@
 """How fast one enricher is, by the share of events that go to a model of 500 ms latency.
 
+The limit, measured in the same run: the same records in and out in transactions, without an agent (``bare_loop.py``).
+
 Run it from the project's root: ``python tests/bench/enricher.py``. It starts an embedded stack of its own, whose broker
 and model endpoint share the machine's cores with the enricher; the figures go to ``build/bench/enricher.json``.
 """
@@ -9,7 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import itertools
-import json
 import socket
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
+from bare_loop import BEGIN, END, events_per_s, outputs_of
+from figure_table import print_figures, rounded
 from headgate_enricher.agents import load_agent
 from headgate_enricher.bedrock import BedrockSettings, create_model
 from headgate_local.figures import write_figures
@@ -43,9 +46,9 @@ ROOT = Path(__file__).parents[2]
 LATENCY_MS = 500
 KEYS = 50_000
 START_MS, END_MS = 1_760_000_000_000, 1_760_086_400_000
-BEGIN, END = 0.15, 0.95
 LONGEST_RUN_S = 300.0
 FLUSH_EVERY = 10_000
+BARE_TOPIC = "bare-loop"
 TOPICS = ("raw-events", "raw-events.dlq", "enriched-events", "enricher-progress")
 
 
@@ -61,29 +64,36 @@ def main() -> int:
     """Measure, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=60_000, help="events a share")
-    parser.add_argument("--shares", type=float, nargs="+", default=[0, 2, 10], help="per cent of events at the model")
+    parser.add_argument(
+        "--shares", type=float, nargs="*", default=[2, 10], help="per cent of events at the model, besides none"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        rates = _measure(Path(scratch), arguments.events, arguments.shares)
-    figures = {}
+        rates, bare = _measure(Path(scratch), arguments.events, arguments.shares)
+    figures = {"enricher_bare_loop_events_per_s": bare}
     for share, rate in rates.items():
-        figures[f"enricher_events_per_s_{share:g}pct"] = round(rate.events_per_s, 1)
-        figures[f"enricher_cpu_us_per_event_{share:g}pct"] = round(rate.cpu_us_per_event, 1)
+        figures[f"enricher_events_per_s_{share:g}pct"] = rate.events_per_s
+        figures[f"enricher_cpu_us_per_event_{share:g}pct"] = rate.cpu_us_per_event
+    figures["enricher_share_of_bare_loop_0pct"] = rates[0.0].events_per_s / bare
+    figures = rounded(figures)
     details = {"events": arguments.events, "model_latency_ms": LATENCY_MS, "processes": 1}
     path = write_figures("bench", "enricher", figures, details=details, root=ROOT)
-    sys.stdout.write(f"{json.dumps(figures, indent=2)}\n{path}\n")
+    print_figures(f"Enricher, {arguments.events:,} events a share", figures, path)
     return 0
 
 
-def _measure(folder: Path, events: int, shares: Sequence[float]) -> dict[float, Rate]:
+def _measure(folder: Path, events: int, shares: Sequence[float]) -> tuple[dict[float, Rate], float]:
+    """The enricher's rate by share, and the bare loop's over the very events of the share 0."""
     with Stack(folder / "stack", bedrock=True) as stack:
         httpx.put(f"{stack.bedrock_url}/admin/faults", json={"latency_ms": LATENCY_MS}).raise_for_status()
         bench = Bench(stack, folder)
-        rates = {}
+        bench.load(events, 0.0)
+        rates = {0.0: bench.run(events)}
+        bare = bench.run_bare(events)
         for share in shares:
             bench.load(events, share / 100)
             rates[share] = bench.run(events)
-    return rates
+    return rates, bare
 
 
 class Bench:
@@ -129,6 +139,12 @@ class Bench:
             enricher.stop()
         share = events * (END - BEGIN)
         return Rate(share / (ended_s - began_s), (ended_cpu - began_cpu) * 1e6 / share)
+
+    def run_bare(self, events: int) -> float:
+        """Let the bare loop read what has been decided and write what came of it; returns events a second."""
+        self._admin.create(BARE_TOPIC, partitions=self._output.partitions, config={})
+        outputs = outputs_of(self._kafka, self._output.topic, events, BARE_TOPIC)
+        return events_per_s(self._kafka, self._source.topic, outputs)
 
     def _passed(self, enricher: ServiceProcess, written: int) -> tuple[float, float]:
         """Wait until so many outputs are written; returns the time and the enricher's CPU seconds so far."""

@@ -7,7 +7,6 @@ go to ``build/bench/producer.json``.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Producer
+from figure_table import print_figures, rounded
 from headgate_local.figures import write_figures
 from headgate_local.stack import Stack
 from headgate_producer.config import Settings
@@ -66,17 +66,19 @@ def main() -> int:
             # The two take turns, so that both meet the same broker and the same neighbours on this machine.
             pairs = [(_full(run, settings), _bare(settings, records)) for _ in range(arguments.rounds + 1)][1:]
     median = statistics.median
-    figures = {
-        "producer_events_per_s": round(median(ours.events_per_s for ours, _ in pairs), 1),
-        "producer_bare_librdkafka_events_per_s": round(median(bare.events_per_s for _, bare in pairs), 1),
-        "producer_share_of_librdkafka": round(median(ours.events_per_s / bare.events_per_s for ours, bare in pairs), 4),
-        "producer_cpu_us_per_event": round(median(ours.cpu_us for ours, _ in pairs), 2),
-        "producer_bare_librdkafka_cpu_us_per_event": round(median(bare.cpu_us for _, bare in pairs), 2),
-    }
+    figures = rounded(
+        {
+            "producer_events_per_s": median(ours.events_per_s for ours, _ in pairs),
+            "producer_bare_librdkafka_events_per_s": median(bare.events_per_s for _, bare in pairs),
+            "producer_share_of_librdkafka": median(ours.events_per_s / bare.events_per_s for ours, bare in pairs),
+            "producer_cpu_us_per_event": median(ours.cpu_us for ours, _ in pairs),
+            "producer_bare_librdkafka_cpu_us_per_event": median(bare.cpu_us for _, bare in pairs),
+        }
+    )
     rounds = [{"ours": asdict(ours), "bare": asdict(bare)} for ours, bare in pairs]
     details = {"events": arguments.events, "rounds": rounds, "mapping": "cdnow"}
     path = write_figures("bench", "producer", figures, details=details, root=ROOT)
-    sys.stdout.write(f"{json.dumps(figures, indent=2)}\n{path}\n")
+    print_figures(f"Producer, {arguments.events:,} events a round", figures, path)
     return 0
 
 
