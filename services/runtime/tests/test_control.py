@@ -16,7 +16,6 @@ from headgate_runtime.masking import MASK, masked
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import TopicPartition
 from headgate_runtime.service import Service
-from pydantic import StrictInt
 from structlog.testing import capture_logs
 
 TOKEN = "0123456789abcdef-token"
@@ -58,7 +57,7 @@ class Bench:
         router = APIRouter(responses=REFUSALS)
 
         @router.post("/numbers")
-        def numbers(number: Annotated[StrictInt, Body(embed=True)]) -> int:
+        def numbers(number: Annotated[int, Body(embed=True, strict=True)]) -> int:
             return number
 
         @router.post("/control/custom")
