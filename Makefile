@@ -5,6 +5,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 MEMBERS := schemas agents/risk services/runtime services/producer services/enricher services/writer services/bedrock-local services/admin deploy/local
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 IMAGES := producer enricher writer bedrock-local admin
@@ -26,9 +27,9 @@ $(READY): requirements/uv.txt requirements/dev.txt requirements/demo.txt require
 	@echo "Setting up .venv (once; takes a minute where nothing is cached) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip install --quiet --require-hashes -r requirements/dev.txt
-	@$(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements/demo.txt
-	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -r requirements/workspace.txt
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@$(INSTALL) --no-deps --require-hashes -r requirements/demo.txt
+	@$(INSTALL) --no-deps --no-build-isolation -r requirements/workspace.txt
 	@touch $(READY)
 
 check: $(READY) ## Lint, format, types, import rules, contracts, size budgets
@@ -78,7 +79,7 @@ lock: $(READY) ## Resolve all requirements anew, with hashes
 	  $$compile -c requirements/dev.txt services/$$image/pyproject.toml $$extra -o requirements/$$image.txt; \
 	done
 
-diagrams: ## Render docs/diagrams/*.mmd to SVG (needs Node.js and Chromium)
+diagrams: ## Render the architecture page's diagrams to SVG (needs Node.js and Chromium)
 	docs/diagrams/render.sh
 
 clean: ## Remove what was built; caches outside the tree are kept

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from headgate_local.figures import write_figures
 from rich.console import Console
-from rich.table import Table
+
+from tests.bench.figure_table import print_figures
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("producer", "enricher", "writer", "freshness")
@@ -33,12 +34,8 @@ def main() -> int:
             continue
         report = json.loads((ROOT / "build" / "bench" / f"{part}.json").read_text(encoding="utf-8"))
         figures |= report["figures"]
-    table = Table("figure", "value", title="Pipeline benchmarks")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:,}")
-    console.print(table)
     path = write_figures("bench", "pipeline", figures, details={"failed": failed}, root=ROOT)
-    console.print(str(path.relative_to(ROOT)), style="dim")
+    print_figures("Pipeline benchmarks", figures, path)
     return 1 if failed else 0
 
 

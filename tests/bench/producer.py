@@ -7,7 +7,6 @@ go to ``build/bench/producer.json``.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import sys
@@ -34,6 +33,8 @@ from headgate_runtime.kafka.producer import PREFERENCES
 from headgate_runtime.records import OutgoingRecord
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_schemas import Contracts
+
+from tests.bench.figure_table import print_figures, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,17 +67,19 @@ def main() -> int:
             # The two take turns, so that both meet the same broker and the same neighbours on this machine.
             pairs = [(_full(run, settings), _bare(settings, records)) for _ in range(arguments.rounds + 1)][1:]
     median = statistics.median
-    figures = {
-        "producer_events_per_s": round(median(ours.events_per_s for ours, _ in pairs), 1),
-        "producer_bare_librdkafka_events_per_s": round(median(bare.events_per_s for _, bare in pairs), 1),
-        "producer_share_of_librdkafka": round(median(ours.events_per_s / bare.events_per_s for ours, bare in pairs), 4),
-        "producer_cpu_us_per_event": round(median(ours.cpu_us for ours, _ in pairs), 2),
-        "producer_bare_librdkafka_cpu_us_per_event": round(median(bare.cpu_us for _, bare in pairs), 2),
-    }
+    figures = rounded(
+        {
+            "producer_events_per_s": median(ours.events_per_s for ours, _ in pairs),
+            "producer_bare_librdkafka_events_per_s": median(bare.events_per_s for _, bare in pairs),
+            "producer_share_of_librdkafka": median(ours.events_per_s / bare.events_per_s for ours, bare in pairs),
+            "producer_cpu_us_per_event": median(ours.cpu_us for ours, _ in pairs),
+            "producer_bare_librdkafka_cpu_us_per_event": median(bare.cpu_us for _, bare in pairs),
+        }
+    )
     rounds = [{"ours": asdict(ours), "bare": asdict(bare)} for ours, bare in pairs]
     details = {"events": arguments.events, "rounds": rounds, "mapping": "cdnow"}
     path = write_figures("bench", "producer", figures, details=details, root=ROOT)
-    sys.stdout.write(f"{json.dumps(figures, indent=2)}\n{path}\n")
+    print_figures(f"Producer, {arguments.events:,} events a round", figures, path)
     return 0
 
 

@@ -40,8 +40,8 @@ from headgate_schemas import Contracts, compile_rules
 from headgate_writer.decode import BatchDecoder
 from headgate_writer.schema import decoded_schema
 from pyiceberg.catalog import load_catalog
-from rich.console import Console
-from rich.table import Table
+
+from tests.bench.figure_table import print_figures, rounded
 
 ROOT = Path(__file__).parents[2]
 TOPIC = "enriched-events"
@@ -219,13 +219,9 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=300_000)
     events = parser.parse_args().events
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), events)
-    table = Table("figure", "value", title=f"Writer, {events:,} events")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:,.3f}" if value < 1 else f"{value:,.0f}")
-    console = Console()
-    console.print(table)
-    console.print(f"written to {write_figures('bench', 'writer', figures, details={'events': events}, root=ROOT)}")
+        figures = rounded(measure(Path(folder), events))
+    path = write_figures("bench", "writer", figures, details={"events": events}, root=ROOT)
+    print_figures(f"Writer, {events:,} events", figures, path)
     return 0
 
 

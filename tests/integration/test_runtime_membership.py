@@ -116,7 +116,7 @@ class CollectingWorker:
         self.values += [record.value for record in records]
         self.offsets |= {record.source: record.offset + 1 for record in records}
 
-    def tick(self) -> None:
+    def tick(self, *, draining: bool) -> None:
         """Nothing is due."""
 
     def congested(self) -> bool:

@@ -194,6 +194,8 @@ def test_writers_killed_and_doubled_lose_and_double_nothing(world: World) -> Non
     # Another group, so it owns every partition at the same time as the pair: a zombie that is not even hung.
     zombie = world.writer("zombie", "zombies")
     with running(*pair, zombie):
+        for writer in (*pair, zombie):
+            writer.wait_ready()
         world.produce(8_000)
         eventually(lambda: world.row_count() > 0, 30)
         for round_ in range(4):

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from schemathesis import Case
 
 
-@pytest.mark.parametrize("label", ["GET /healthz", "GET /admin/faults", "PUT /admin/faults", "GET /admin/stats"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        "GET /healthz",
+        "GET /readyz",
+        "GET /admin/faults",
+        "PUT /admin/faults",
+        "GET /admin/stats",
+        "POST /admin/reset",
+    ],
+)
 def test_an_admin_call_holds_its_openapi_whatever_it_is_sent(server: Server, label: str) -> None:
     api = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     [operation] = [found.ok() for found in api.get_all_operations() if found.ok().label == label]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,14 +77,12 @@ def test_a_bound_tool_gives_tool_calls_usage_and_stop_reason(server: BedrockServ
 
 def test_a_repair_is_a_second_round_of_the_same_conversation(server: BedrockServer) -> None:
     async def repair() -> AIMessage:
-        model = server.model()
-        bound = model.bind_tools([Verdict], tool_choice="Verdict")
-        question = HumanMessage("Judge.")
-        first = await bound.ainvoke([question])
-        complaint = ToolMessage("score is missing", tool_call_id=first.tool_calls[0]["id"])
-        second = await bound.ainvoke([question, first, complaint])
-        await model.aclose()
-        return second
+        async with aclosing(server.model()) as model:
+            bound = model.bind_tools([Verdict], tool_choice="Verdict")
+            question = HumanMessage("Judge.")
+            first = await bound.ainvoke([question])
+            complaint = ToolMessage("score is missing", tool_call_id=first.tool_calls[0]["id"])
+            return await bound.ainvoke([question, first, complaint])
 
     assert asyncio.run(repair()).tool_calls
     assert server.stats()["answers"] == 2
@@ -92,10 +91,8 @@ def test_a_repair_is_a_second_round_of_the_same_conversation(server: BedrockServ
 @pytest.mark.parametrize("options", [{}, {"inference_config": {"temperature": 0.5}}])
 def test_max_tokens_is_always_sent(server: BedrockServer, options: dict[str, Any]) -> None:
     async def ask_plainly() -> AIMessage:
-        model = server.model(max_tokens=2)
-        message = await model.ainvoke("Hello", **options)
-        await model.aclose()
-        return message
+        async with aclosing(server.model(max_tokens=2)) as model:
+            return await model.ainvoke("Hello", **options)
 
     message = asyncio.run(ask_plainly())
     assert message.response_metadata["stopReason"] == "max_tokens"
@@ -189,36 +186,44 @@ def test_nobody_listening_is_unavailable() -> None:
     assert classify(failure(model)) == "unavailable"
 
 
-def test_256_calls_of_half_a_second_are_in_flight_at_once(server: BedrockServer) -> None:
+def ask_at_once(server: BedrockServer, calls: int) -> list[AIMessage]:
     async def ask_all() -> list[AIMessage]:
-        model = server.model(max_connections=256, timeout_s=60)
-        bound = model.bind_tools([Verdict], tool_choice="Verdict")
-        messages = await asyncio.gather(*(bound.ainvoke(f"Judge {number}") for number in range(512)))
-        assert model.transport.in_flight == 0
-        await model.aclose()
-        return messages
+        # What this machine needs for 256 connections at once is not what is tested.
+        async with aclosing(server.model(max_connections=256, timeout_s=120, connect_timeout_s=60)) as model:
+            bound = model.bind_tools([Verdict], tool_choice="Verdict")
+            messages = await asyncio.gather(*(bound.ainvoke(f"Judge {number}") for number in range(calls)))
+            assert model.transport.in_flight == 0
+            return messages
 
-    server.faults(latency_ms=500)
+    return asyncio.run(ask_all())
+
+
+def test_256_calls_of_half_a_second_are_in_flight_at_once(server: BedrockServer) -> None:
     started = time.monotonic()
-    messages = asyncio.run(ask_all())
+    ask_at_once(server, 256)
+    # On a busy machine the last of 256 calls may start later than half a second after the first.
+    latency_s = max(0.5, 2 * (time.monotonic() - started))
+    server.reset()
+    server.faults(latency_ms=round(latency_s * 1000))
+    started = time.monotonic()
+    messages = ask_at_once(server, 512)
     took_s = time.monotonic() - started
 
     stats = server.stats()
     assert all(message.tool_calls for message in messages)
     assert stats["peak_in_flight"] == 256
     assert (stats["calls"], stats["answers"], stats["repeated_answers"]) == (512, 512, 0)
-    assert took_s < 512 * 0.5 / 8
+    assert took_s < 512 * latency_s / 8
 
 
 def test_throttling_costs_bounded_attempts_and_passes_without_a_restart(server: BedrockServer) -> None:
     async def outage_and_recovery() -> list[list[AIMessage | BaseException]]:
-        model = server.model(max_attempts=3)
         rounds = []
-        for rate in (1, 0.3, 0):
-            await asyncio.to_thread(server.faults, throttle_rate=rate)
-            calls = (model.ainvoke(f"Judge {rate} {number}") for number in range(40))
-            rounds.append(await asyncio.gather(*calls, return_exceptions=True))
-        await model.aclose()
+        async with aclosing(server.model(max_attempts=3)) as model:
+            for rate in (1, 0.3, 0):
+                await asyncio.to_thread(server.faults, throttle_rate=rate)
+                calls = (model.ainvoke(f"Judge {rate} {number}") for number in range(40))
+                rounds.append(await asyncio.gather(*calls, return_exceptions=True))
         return rounds
 
     outage, partial, after = asyncio.run(outage_and_recovery())
@@ -238,20 +243,18 @@ def test_throttling_costs_bounded_attempts_and_passes_without_a_restart(server: 
 
 def test_a_cancelled_call_frees_its_connection(server: BedrockServer) -> None:
     async def cancel_then_ask() -> AIMessage:
-        model = server.model(max_connections=2)
-        await asyncio.to_thread(server.faults, latency_ms=5_000)
-        calls = [asyncio.create_task(model.ainvoke(f"Judge {number}")) for number in range(2)]
-        await asyncio.to_thread(eventually, lambda: server.stats()["in_flight"] == 2)
-        for call in calls:
-            call.cancel()
-        ended = await asyncio.gather(*calls, return_exceptions=True)
-        assert all(isinstance(end, asyncio.CancelledError) for end in ended)
-        assert model.transport.in_flight == 0
-        await asyncio.to_thread(server.faults)
-        async with asyncio.timeout(3):
-            message = await model.ainvoke("Judge again")
-        await model.aclose()
-        return message
+        async with aclosing(server.model(max_connections=2)) as model:
+            await asyncio.to_thread(server.faults, latency_ms=5_000)
+            calls = [asyncio.create_task(model.ainvoke(f"Judge {number}")) for number in range(2)]
+            await asyncio.to_thread(eventually, lambda: server.stats()["in_flight"] == 2)
+            for call in calls:
+                call.cancel()
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            assert all(isinstance(end, asyncio.CancelledError) for end in ended)
+            assert model.transport.in_flight == 0
+            await asyncio.to_thread(server.faults)
+            async with asyncio.timeout(3):
+                return await model.ainvoke("Judge again")
 
     assert asyncio.run(cancel_then_ask()).response_metadata["stopReason"] == "end_turn"
 
@@ -271,10 +274,8 @@ def test_signatures_hold_on_the_wire_also_for_an_arn() -> None:
 
 def test_the_model_neither_streams_nor_blocks(server: BedrockServer) -> None:
     async def stream() -> list[str]:
-        model = server.model()
-        chunks = [str(chunk.content) async for chunk in model.astream("Hello")]
-        await model.aclose()
-        return chunks
+        async with aclosing(server.model()) as model:
+            return [str(chunk.content) async for chunk in model.astream("Hello")]
 
     assert asyncio.run(stream())[0].startswith("Local answer")
     with pytest.raises(NotImplementedError, match="ainvoke"):

@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 SOURCE = TopicPartition("in", 0)
+OUT = TopicPartition("out", 0)
 RULES = Decision("allow", "", 0.0, "low", 1.0, "rules")
 
 
 class PlainDeadLetters:
     def record(self, source: Record, *, cause: str, message: str, **_: object) -> OutgoingRecord:
         assert message
-        return OutgoingRecord("dlq", b"k", cause.encode() + b" " + (source.value or b"no value"))
+        return OutgoingRecord("dlq", b"k", cause.encode() + b" " + (source.value or b""))
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Surroundings:
 
     limits: Limits = field(default_factory=Limits)
     registry_away: bool = False
+    model_hangs: bool = False
     now_s: float = 0.0
     asked: list[Work] = field(default_factory=list)
     answers: list[tuple[Work, Answer]] = field(default_factory=list)
@@ -76,6 +78,8 @@ class Surroundings:
             clock=lambda: self.now_s,
         )
         self.dispatcher.assign([SOURCE])
+        self.dispatcher.tick(draining=False)
+        self.now_s += 1.0
 
     name = "surroundings"
     version = "1"
@@ -133,6 +137,8 @@ class Surroundings:
 
     def close(self) -> None:
         self.asked.clear()
+        if self.model_hangs:
+            raise TimeoutError("the model's thread does not end")
 
     def feed(self, *values: bytes, start: int = 0) -> None:
         self.dispatcher.process(
@@ -141,7 +147,7 @@ class Surroundings:
 
     def pass_time(self, seconds: float = 1.0) -> None:
         self.now_s += seconds
-        self.dispatcher.tick()
+        self.dispatcher.tick(draining=False)
 
     def committed(self) -> list[int]:
         return [int(record.value or b"-1") for record in self.broker.records("out")]
@@ -224,8 +230,61 @@ def test_the_deadline_clock_is_the_monotonic_one() -> None:
 
 
 def test_an_event_no_broker_would_take_is_dead_lettered_and_does_not_stop_the_service() -> None:
-    world = Surroundings(Limits(max_output_bytes=20, max_letter_bytes=20))
+    world = Surroundings(Limits(max_output_bytes=20))
     world.feed(b"fast", b"large" * 4, b"large" * 3, b"fast")
     world.pass_time()
     assert world.committed() == [0, 2, 3]
-    assert [record.value for record in world.broker.records("dlq")] == [b"too_large no value"]
+    assert [record.value for record in world.broker.records("dlq")] == [b"too_large " + b"large" * 4]
+
+
+def test_a_model_thread_that_does_not_end_leaves_no_transaction_open() -> None:
+    world = Surroundings(model_hangs=True)
+    for number in range(2):
+        # The second commit is not due yet, so that its output is in an open transaction.
+        world.feed(b"fast", start=number)
+        world.pass_time(0.0)
+    assert world.broker.log(OUT).stable_end < world.broker.log(OUT).end
+    with pytest.raises(TimeoutError, match="does not end"):
+        world.dispatcher.close()
+    assert world.broker.log(OUT).stable_end == world.broker.log(OUT).end
+
+
+def test_it_is_ready_while_what_it_took_is_committed_in_time() -> None:
+    world = Surroundings(Limits(event_deadline_s=1000))
+    for number in range(10):
+        world.feed(b"fast", start=number)
+        world.pass_time(20.0)
+        assert world.dispatcher.why_not_ready() is None
+
+
+def outage() -> object:
+    raise UnavailableError("the broker does not answer")
+
+
+@pytest.mark.parametrize("trouble", ["broker", "registry", "model"])
+def test_it_is_not_ready_while_a_record_waits_too_long(trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Surroundings(Limits(event_deadline_s=1000))
+    world.registry_away = trouble == "registry"
+    if trouble == "broker":
+        monkeypatch.setattr(world.consumer, "group_metadata", outage)
+    world.feed(b"grey" if trouble == "model" else b"fast")
+    world.pass_time(30.0)
+    assert world.dispatcher.why_not_ready() is None
+    world.pass_time(1.0)
+    assert "has waited 31 s" in (world.dispatcher.why_not_ready() or "")
+    world.registry_away = False
+    monkeypatch.undo()
+    world.answers = [(work, Answer(RULES, None, asked=True, seconds=0.1)) for work in world.asked]
+    for _ in range(3):
+        world.pass_time(5.0)
+    assert world.dispatcher.why_not_ready() is None
+
+
+def test_what_a_partition_had_waiting_leaves_with_it() -> None:
+    world = Surroundings(Limits(event_deadline_s=1000))
+    world.feed(b"grey")
+    world.pass_time(31.0)
+    assert world.dispatcher.why_not_ready()
+    world.dispatcher.lose([SOURCE])
+    world.pass_time(0.0)
+    assert world.dispatcher.why_not_ready() is None

@@ -17,7 +17,7 @@ from headgate_enricher.progress import Mark, decode_done
 from headgate_enricher.work import Answer
 from headgate_runtime.errors import UnavailableError, UndecodableError
 from headgate_runtime.metrics import Metrics
-from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+from headgate_runtime.records import EARLIEST, OutgoingRecord, Record, TopicPartition
 from headgate_runtime.state import StateStore
 from headgate_schemas.agent import Decision, Event, GreyCase, Memory
 from hypothesis import settings
@@ -49,6 +49,7 @@ class Cluster:
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     changelog: list[Record] = field(default_factory=list)
     failing_commits: int = 0
+    failing_loads: int = 0
 
     def append(self, source: TopicPartition, key: bytes | None, kind: str, gap: int) -> None:
         log = self.logs[source]
@@ -148,6 +149,9 @@ class PlainProgressLog:
     cluster: Cluster
 
     def load(self, partitions: Sequence[TopicPartition], _: object) -> dict[TopicPartition, Mark]:
+        if self.cluster.failing_loads:
+            self.cluster.failing_loads -= 1
+            raise UnavailableError("a transaction is open")
         return {source: self.cluster.marks[source] for source in partitions if source in self.cluster.marks}
 
     def record(self, source: TopicPartition, mark: Mark) -> OutgoingRecord:
@@ -284,10 +288,18 @@ class Member:
     def group_metadata(self) -> object:
         return "member"
 
+    def begin_offsets(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(sources, 0)
+
+    def seek(self, source: TopicPartition, offset: int) -> None:
+        self.positions[source] = offset
+
     def assign(self, sources: Sequence[TopicPartition]) -> None:
-        starts = self.dispatcher.assign(sources)
+        assert self.dispatcher.assign(sources) == dict.fromkeys(sources, EARLIEST)
+        self.positions |= dict.fromkeys(sources, 0)
         for source in sources:
-            self.positions[source] = starts.get(source, self.cluster.offsets.get(source, 0))
+            # The client may hand out what it fetched before the dispatcher has found the partition's place.
+            self.dispatcher.process(self.cluster.logs[source][:3])
 
     def poll(self, most: int) -> None:
         if self.dispatcher.congested():
@@ -334,11 +346,15 @@ class DispatcherMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, INSTANCES - 1), seconds=st.sampled_from([0.0, 0.15, 6.0]))
     def tick(self, number: int, seconds: float) -> None:
         self.clock[0] += seconds
-        self.members[number].dispatcher.tick()
+        self.members[number].dispatcher.tick(draining=False)
 
     @rule(commits=st.integers(1, 3))
     def commits_fail(self, commits: int) -> None:
         self.cluster.failing_commits = commits
+
+    @rule(loads=st.integers(1, 3))
+    def loads_fail(self, loads: int) -> None:
+        self.cluster.failing_loads = loads
 
     @rule(number=st.integers(0, INSTANCES - 1))
     def crash(self, number: int) -> None:
@@ -389,14 +405,14 @@ class DispatcherMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "cluster"):
             return
-        self.cluster.failing_commits = 0
+        self.cluster.failing_commits = self.cluster.failing_loads = 0
         for _ in range(1000):
             self.clock[0] += 6.0
             for member in self.members:
                 member.poll(8)
                 while member.model.asked:
                     member.model.answer(0, decided=True)
-                member.dispatcher.tick()
+                member.dispatcher.tick(draining=False)
             if sum(map(len, self.cluster.logs.values())) == len(self.cluster.outputs):
                 break
         wanted = {
@@ -405,7 +421,7 @@ class DispatcherMachine(RuleBasedStateMachine):
             for record in log
         }
         assert {(source, offset, topic) for source, offset, _, topic in self.cluster.outputs} == wanted
-        assert not any(member.dispatcher.busy() for member in self.members)
+        assert not any(member.dispatcher.busy() or member.dispatcher.why_not_ready() for member in self.members)
         assert self.cluster.remembered() == self.cluster.recomputed()
         for member in self.members:
             member.dispatcher.close()

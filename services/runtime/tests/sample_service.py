@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from headgate_runtime.config import ServiceSettings
-from headgate_runtime.errors import ConfigurationError, FencedError, UnavailableError
+from headgate_runtime.errors import ConfigurationError, FencedError, InDoubtError, UnavailableError
 from headgate_runtime.lifecycle import Service, run
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
-from headgate_runtime.testing import MemoryBroker, MemoryConsumer
+from headgate_runtime.testing import MemoryBroker, MemoryConsumer, eventually
 from pydantic_settings import SettingsConfigDict
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="HEADGATE_SAMPLE_", env_nested_delimiter="__")
 
-    fault: Literal["none", "configuration", "fenced", "unavailable", "bug"] = "none"
+    fault: Literal["none", "configuration", "fenced", "in_doubt", "unavailable", "bug"] = "none"
     busy_until: str = ""
+    closing_until: str = ""
 
 
 class SampleWorker:
@@ -43,9 +44,11 @@ class SampleWorker:
     def process(self, records: list[Record]) -> None:
         sys.stdout.write(f"processed {len(records)}\n")
 
-    def tick(self) -> None:
+    def tick(self, *, draining: bool) -> None:  # noqa: ARG002 - a Worker; this one has nothing to hasten
         if self.settings.fault == "fenced":
             raise FencedError("producer 7 holds the id")
+        if self.settings.fault == "in_doubt":
+            raise InDoubtError("no answer to the commit")
         if self.settings.fault == "unavailable":
             raise UnavailableError("the broker is away")
         if self.settings.fault == "bug":
@@ -81,8 +84,15 @@ def build(settings: Settings) -> Service:
         metrics=metrics,
         ready=lambda: None,
         info=dict,
-        close=lambda: sys.stdout.write("service closed\n") and None,
+        close=lambda: close(settings.closing_until),
     )
+
+
+def close(until: str) -> None:
+    sys.stdout.write("service closing\n")
+    if until:
+        eventually(Path(until).exists, 20)
+    sys.stdout.write("service closed\n")
 
 
 if __name__ == "__main__":

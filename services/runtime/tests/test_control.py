@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import schemathesis
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Body, FastAPI
 from fastapi.testclient import TestClient
 from headgate_runtime.access import REFUSALS, ControlAuth, ControlCaller
 from headgate_runtime.config import HttpSettings, KafkaSettings, RegistrySettings, ServiceSettings
@@ -53,7 +53,12 @@ class Bench:
     def __init__(self, token: str | None = TOKEN) -> None:
         self.loop = FakeLoop()
         self.reason: str | None = None
+        self.ailment: str | None = None
         router = APIRouter(responses=REFUSALS)
+
+        @router.post("/numbers")
+        def numbers(number: Annotated[int, Body(embed=True, strict=True)]) -> int:
+            return number
 
         @router.post("/control/custom")
         def custom(caller: ControlCaller) -> dict[str, str]:
@@ -67,6 +72,7 @@ class Bench:
             metrics=metrics,
             ready=lambda: self.reason,
             info=lambda: {"model": "m"},
+            healthy=lambda: self.ailment,
             close=lambda: None,
             routers=[router],
         )
@@ -80,10 +86,24 @@ def bench() -> Bench:
 
 
 def test_liveness_is_the_age_of_the_last_tick(bench: Bench) -> None:
-    assert bench.client.get("/healthz").json() == {"status": "ok", "last_tick_age_s": 0.5}
+    assert bench.client.get("/healthz").json() == {"status": "ok", "reason": None, "last_tick_age_s": 0.5}
     bench.loop.state = LoopState(last_tick_age_s=61)
     response = bench.client.get("/healthz")
     assert (response.status_code, response.json()["status"]) == (503, "stalled")
+
+
+def test_a_service_may_call_for_a_new_start_itself(bench: Bench) -> None:
+    bench.ailment = "nothing committed for 301 s"
+    response = bench.client.get("/healthz")
+    assert (response.status_code, response.json()["reason"]) == (503, "nothing committed for 301 s")
+
+
+@pytest.mark.parametrize("body", ['{"number": NaN}', '{"number": -Infinity}', '{"number": "secret"}', "{", "NaN"])
+def test_a_wrong_body_is_refused_without_being_repeated(bench: Bench, body: str) -> None:
+    response = bench.client.post("/numbers", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+    assert all(set(fault) == {"type", "loc", "msg"} for fault in response.json()["detail"])
+    assert "secret" not in response.text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from headgate_runtime.records import Record
 from headgate_runtime.testing import MemoryRegistry
 from headgate_schemas import Contracts, RecordSchema
 
+LARGE = 1_000_000
+TOO_LARGE = " The record is too large to be kept here: read it at its position in the source."
 TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
 
@@ -24,7 +26,11 @@ def registry(record: RecordSchema) -> MemoryRegistry:
 
 def test_the_record_goes_in_whole_with_cause_and_position(record: RecordSchema, registry: MemoryRegistry) -> None:
     letters = DeadLetters(
-        Encoder(registry, "events.dlq-value", record), "events.dlq", "enricher", clock=lambda: 1_700_000_000.5
+        Encoder(registry, "events.dlq-value", record),
+        "events.dlq",
+        "enricher",
+        max_bytes=LARGE,
+        clock=lambda: 1_700_000_000.5,
     )
     source = Record("events", 3, 42, 1_699_999_999_999, b"key", b"\xff\x00", (TRACE, ("none", None)))
     letter = letters.record(source, cause="contract_violation", message="below 0", field="a.b", rule="not_negative")
@@ -53,6 +59,29 @@ def test_the_record_goes_in_whole_with_cause_and_position(record: RecordSchema, 
 def test_any_four_bytes_of_a_foreign_frame_fit_the_schema_id(
     record: RecordSchema, registry: MemoryRegistry, schema_id: int, stored: int
 ) -> None:
-    letters = DeadLetters(Encoder(registry, "events.dlq-value", record), "events.dlq", "writer")
+    letters = DeadLetters(Encoder(registry, "events.dlq-value", record), "events.dlq", "writer", max_bytes=LARGE)
     letter = letters.record(Record("events", 0, 0, 0, None, None), cause="x", message="y", schema_id=schema_id)
     assert Decoder(registry, record).decode(letter.value)["schema_id"] == stored
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "kept"),
+    [
+        (b"v" * 300, b"key", ("bad", b"v" * 300, b"key", 1)),
+        (b"v" * 900, b"key", ("bad" + TOO_LARGE, None, b"key", 1)),
+        (b"v" * 300, b"k" * 900, ("bad" + TOO_LARGE, None, None, 0)),
+    ],
+)
+def test_a_letter_no_broker_would_take_goes_without_content(
+    record: RecordSchema,
+    registry: MemoryRegistry,
+    value: bytes,
+    key: bytes,
+    kept: tuple[str, bytes | None, bytes | None, int],
+) -> None:
+    letters = DeadLetters(Encoder(registry, "events.dlq-value", record), "events.dlq", "writer", max_bytes=800)
+    letter = letters.record(Record("events", 3, 42, 0, key, value, (TRACE,)), cause="undecodable", message="bad")
+    assert letter.key == b"events/3/42"
+    assert len(letter.value or b"") <= 800
+    told = Decoder(registry, record).decode(letter.value)
+    assert (told["message"], told["value"], told["key"], len(told["headers"])) == kept

@@ -38,6 +38,7 @@ class RecordingWorker:
         self.next_offsets: dict[TopicPartition, int] = {}
         self.is_congested = False
         self.is_busy = False
+        self.drained: list[bool] = []
         self.script: Callable[[int], None] = lambda _: None
         self.ticks = 0
 
@@ -61,8 +62,9 @@ class RecordingWorker:
             self.values.append(record.value)
             self.next_offsets[record.source] = record.offset + 1
 
-    def tick(self) -> None:
+    def tick(self, *, draining: bool) -> None:
         self.ticks += 1
+        self.drained.append(draining)
         self.script(self.ticks)
 
     def congested(self) -> bool:
@@ -181,6 +183,7 @@ def test_a_drain_is_not_ready_and_takes_nothing_until_resumed() -> None:
         lambda: seen.append((bench.loop.snapshot().draining, bench.worker.values[:])),
     )
     assert seen == [(True, []), (False, [b"held"])]
+    assert bench.worker.drained == [False, True, True, True, False]
 
 
 def test_a_congested_worker_gets_nothing_until_it_has_room() -> None:
@@ -225,8 +228,9 @@ def test_a_stop_waits_for_what_is_in_flight_and_takes_nothing_new() -> None:
 
     bench.worker.script = finish
     bench.loop.run()
-    assert bench.worker.ticks == 5
+    assert bench.worker.drained == [False, True, True, True, True]
     assert bench.worker.values == []
+    assert bench.worker.calls == ["assign", "revoke", "close"]
 
 
 def test_a_stop_does_not_wait_beyond_its_deadline() -> None:
@@ -240,7 +244,7 @@ def test_a_stop_does_not_wait_beyond_its_deadline() -> None:
     bench.worker.script = step
     bench.loop.run()
     assert bench.worker.ticks <= 5
-    assert bench.worker.calls == ["assign", "revoke", "close"]
+    assert bench.worker.calls == ["assign", "lose", "close"]
 
 
 def test_a_worker_fault_comes_out_with_everything_closed_and_nothing_committed() -> None:

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from headgate_runtime.config import KafkaSettings
-from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError, RejectedError, UnavailableError
+from headgate_runtime.errors import (
+    ConfigurationError,
+    FencedError,
+    HeadgateError,
+    InDoubtError,
+    RejectedError,
+    UnavailableError,
+)
 from headgate_runtime.kafka import transactions
 from headgate_runtime.kafka.client import ClientContext, translate
 from headgate_runtime.kafka.producer import KafkaProducer
@@ -42,6 +49,10 @@ class ClientStub:
         self.callbacks.append(arguments[4])
 
     def poll(self, _: float) -> int:
+        return 0
+
+    def flush(self, _: float) -> int:
+        self._do("flush")
         return 0
 
     def send_offsets_to_transaction(self, *_: Any) -> None:
@@ -84,9 +95,9 @@ def test_a_commit_that_may_be_repeated_is_repeated() -> None:
 def test_a_commit_of_unknown_outcome_says_to_start_clean_and_is_never_aborted_as_if_undone() -> None:
     bench = Bench()
     bench.client.always = {"commit": TIMED_OUT, "abort": KafkaError(KafkaError._STATE, "committing")}
-    with pytest.raises(FencedError, match="cannot tell"):
+    with pytest.raises(InDoubtError, match="cannot tell"):
         bench.commit()
-    with pytest.raises(FencedError):
+    with pytest.raises(InDoubtError):
         bench.producer.abort()
 
 
@@ -138,6 +149,17 @@ def test_a_record_that_is_refused_shows_in_the_commit_and_nothing_is_committed()
     bench.producer.abort()
     bench.producer.begin()
     bench.producer.commit({}, object())
+
+
+def test_records_arrive_before_an_abort_unless_the_transaction_is_broken_anyway() -> None:
+    sound, broken = Bench(), Bench()
+    sound.producer.abort()
+    assert sound.client.calls[-2:] == ["flush", "abort"]
+    broken.client.faults["offsets"] = [ABORTABLE]
+    with pytest.raises(UnavailableError):
+        broken.commit()
+    broken.producer.abort()
+    assert broken.client.calls[-2:] == ["offsets", "abort"]
 
 
 def test_closing_aborts_what_is_open_and_only_that() -> None:

@@ -104,6 +104,14 @@ def test_a_stale_writer_is_fenced_and_moves_nothing() -> None:
     assert rig.committer.seen() == {0: 5, 1: 7}
 
 
+def test_another_writer_s_identical_batch_is_not_taken_for_one_s_own() -> None:
+    rig = Rig()
+    rig.batch(0, 2)
+    rig.catalog.swap(None, [(0, 0), (0, 1)], Positions().advanced(TOPIC, {0: 2}))
+    assert rig.settle() == [Outcome.FENCED]
+    assert rig.table.writes == 0
+
+
 def test_other_partitions_keep_what_the_head_says() -> None:
     rig = Rig()
     rig.committer.stored()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from headgate_runtime.errors import RejectedError, UnavailableError, UndecodableError
+from headgate_runtime.errors import FencedError, HeadgateError, RejectedError, UnavailableError, UndecodableError
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer, MemoryProducer
@@ -21,12 +22,13 @@ from headgate_writer.outbox import Outbox
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation, Positions
 from headgate_writer.sink import Sink, SinkParts
-from headgate_writer.testing import MemoryCatalog, MemoryTable
+from headgate_writer.testing import Fault, MemoryCatalog, MemoryTable
 from headgate_writer.worker import WriterWorker
 from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from headgate_runtime.kafka.protocols import OnDelivery
 
@@ -79,8 +81,9 @@ class HeldProducer:
     def outstanding(self) -> int:
         return len(self.waiting)
 
-    def close(self) -> None:
-        return
+    def close(self, timeout_s: float = 10.0) -> None:
+        if self.waiting:
+            raise UnavailableError(f"{len(self.waiting)} not acknowledged within {timeout_s} s")
 
 
 @dataclass
@@ -133,12 +136,12 @@ class Replica:
     def _wait(self, seconds: float) -> None:
         self.now[0] += seconds
 
-    def step(self, times: int = 1, *, seconds: float = 0.0, limit: int = 7) -> None:
+    def step(self, times: int = 1, *, seconds: float = 0.0, limit: int = 7, draining: bool = False) -> None:
         for _ in range(times):
             self.now[0] += seconds
             records = [] if self.worker.congested() else self.consumer.poll(limit, 0)
             self.worker.process(records)
-            self.worker.tick()
+            self.worker.tick(draining=draining)
 
 
 @pytest.fixture
@@ -169,7 +172,7 @@ def test_rows_land_once_and_the_group_is_told(broker: MemoryBroker, catalog: Mem
     replica.step(8)
     assert catalog.rows == []
     assert replica.worker.busy()
-    replica.step(seconds=5)
+    replica.step(2, seconds=5)
     assert sorted(catalog.rows) == everything(broker)
     assert not replica.worker.busy()
     assert broker.committed("writer") == {TopicPartition("events", 0): 15, TopicPartition("events", 1): 15}
@@ -199,6 +202,61 @@ def test_a_partition_that_moves_is_committed_before_it_goes(broker: MemoryBroker
         second.step(seconds=1)
     assert first.consumer.assignment()
     assert second.consumer.assignment()
+    assert sorted(catalog.rows) == everything(broker)
+
+
+def test_the_group_is_told_now_and_then_and_never_waited_for(
+    broker: MemoryBroker, catalog: MemoryCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, bool]] = []
+
+    def commit(_: MemoryConsumer, offsets: Mapping[TopicPartition, int], *, wait: bool = True) -> None:
+        told.append((sum(offsets.values()), wait))
+
+    monkeypatch.setattr(MemoryConsumer, "commit", commit)
+    replica = Replica(broker, catalog)
+    for _ in range(40):
+        produce(broker, 2)
+        replica.worker.request_commit()
+        replica.step(seconds=0.25)
+    assert len(catalog.history) >= 30
+    assert len(told) == 4
+    replica.consumer.close()
+    assert told[-1] == (80, False)
+
+
+@pytest.mark.parametrize(("error", "ends"), [(FencedError("taken over"), True), (UnavailableError("away"), False)])
+def test_fencing_ends_the_writer_and_an_absent_coordinator_does_not(
+    broker: MemoryBroker,
+    catalog: MemoryCatalog,
+    monkeypatch: pytest.MonkeyPatch,
+    error: HeadgateError,
+    *,
+    ends: bool,
+) -> None:
+    def commit(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(MemoryConsumer, "commit", commit)
+    replica = Replica(broker, catalog)
+    with pytest.raises(FencedError) if ends else nullcontext():
+        replica.step()
+
+
+@pytest.mark.parametrize("fault", ["conflict", "lost", "refresh"])
+def test_a_batch_in_flight_and_a_full_buffer_both_land_before_partitions_go(
+    broker: MemoryBroker, catalog: MemoryCatalog, fault: Fault
+) -> None:
+    produce(broker, 20)
+    replica = Replica(broker, catalog)
+    replica.step(4)
+    replica.table.faults = [fault]
+    replica.worker.request_commit()
+    replica.step(limit=1)
+    produce(broker, 20)
+    replica.step(5)
+    assert catalog.rows == []
+    replica.consumer.close()
     assert sorted(catalog.rows) == everything(broker)
 
 
@@ -287,6 +345,18 @@ def test_a_dead_letter_is_acknowledged_before_its_offset_is_passed(
     assert replica.sink.info()["positions"] == {"0": 2}
 
 
+def test_a_dead_letter_nobody_acknowledged_does_not_keep_the_writer_from_closing(
+    broker: MemoryBroker, catalog: MemoryCatalog
+) -> None:
+    produce(broker, 1, b"bad")
+    replica = Replica(broker, catalog, producer=HeldProducer())
+    replica.step(3, seconds=5)
+    with capture_logs() as logs:
+        replica.worker.close()
+    assert "1 not acknowledged within 1.0 s" in logs[-1]["error"]
+    assert catalog.history == []
+
+
 def test_a_dead_letter_that_is_refused_stops_the_writer(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
     produce(broker, 1, b"bad")
     producer = HeldProducer()
@@ -318,6 +388,16 @@ def test_a_commit_on_request_does_not_wait(broker: MemoryBroker, catalog: Memory
     replica.step(2)
     replica.worker.request_commit()
     replica.step()
+    assert sorted(catalog.rows) == everything(broker)
+
+
+def test_a_drain_does_not_wait_for_the_policy(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
+    produce(broker, 4)
+    replica = Replica(broker, catalog)
+    replica.step(2)
+    assert replica.worker.busy()
+    replica.step(draining=True)
+    assert not replica.worker.busy()
     assert sorted(catalog.rows) == everything(broker)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from headgate_local.endpoints import Endpoints
     from headgate_local.status import Status
 
-app = typer.Typer(help="Run Headgate on this machine: real Kafka, a real registry, no Docker.", no_args_is_help=True)
+app = typer.Typer(
+    help="Run Headgate on this machine: real Kafka, a real registry, no Docker. Exit codes: 0 done; 1 failed; 2 usage.",
+    no_args_is_help=True,
+)
 
 Folder = Annotated[
     Path | None, typer.Option(help="Folder of endpoints.json and the data [HEADGATE_LOCAL_DIR or build/local].")
@@ -47,12 +51,15 @@ def up(folder: Folder = None, services: Services = True, json: Json = False) -> 
 
 
 @app.command()
-def down(folder: Folder = None) -> None:
+def down(folder: Folder = None, json: Json = False) -> None:
     """Stop everything cleanly; data stays for the next start."""
     console = Console(stderr=True)
     with _errors(console):
         stopped = background.stop(_folder(folder))
-    console.print("stopped" if stopped else "nothing was running")
+    if json:
+        typer.echo(jsonlib.dumps({"stopped": stopped}))
+    else:
+        console.print("stopped" if stopped else "nothing was running")
 
 
 @app.command()
@@ -67,13 +74,17 @@ def status(folder: Folder = None, json: Json = False) -> None:
 
 
 @app.command("lock")
-def make_lock() -> None:
+def make_lock(json: Json = False) -> None:
     """Make the lock of the downloaded artifacts anew (developers; needs Maven on the PATH)."""
     console = Console(stderr=True)
     with _errors(console):
         text = lock.make_lock(MavenCentral())
     lock.lock_path().write_text(text, encoding="utf-8")
-    console.print(f"{len(text.splitlines()) - 1} artifacts in {lock.lock_path()}")
+    artifacts = len(text.splitlines()) - 1
+    if json:
+        typer.echo(jsonlib.dumps({"artifacts": artifacts, "path": str(lock.lock_path())}))
+    else:
+        console.print(f"{artifacts} artifacts in {lock.lock_path()}")
 
 
 @app.command(hidden=True)

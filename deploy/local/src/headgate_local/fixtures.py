@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 
 from headgate_local.config import BrokerSettings
 from headgate_local.progress import PlainProgress
@@ -37,9 +38,18 @@ class Brokers:
     source: str
 
 
+def pytest_configure() -> None:
+    """Refuse a session whose brokers are half named, before anything else is done.
+
+    Raises:
+        pytest.UsageError: One of the two settings is missing; says what to do.
+    """
+    _given()
+
+
 def pytest_report_header() -> str:
     """Say in the header which brokers the session would use."""
-    given = BrokerSettings()
+    given = _given()
     if given.bootstrap is not None:
         return f"brokers: {given.bootstrap} and {given.registry} (HEADGATE_TEST_BOOTSTRAP, HEADGATE_TEST_REGISTRY)"
     return "brokers: started when a test asks for them: containers where Docker can, else the embedded stack"
@@ -54,7 +64,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def stack(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
     """Kafka and a schema registry for the whole session: give every test topics of its own (``topic_name``)."""
-    given = BrokerSettings()
+    given = _given()
     if given.bootstrap is not None and given.registry is not None:
         yield _announced(pytestconfig, Brokers(given.bootstrap, given.registry, "the environment's"))
         return
@@ -80,6 +90,14 @@ def topic_name() -> Callable[[str], str]:
         return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
     return unique
+
+
+def _given() -> BrokerSettings:
+    try:
+        return BrokerSettings()
+    except ValidationError as error:
+        reasons = [fault["msg"].removeprefix("Value error, ") for fault in error.errors(include_input=False)]
+        raise pytest.UsageError("; ".join(reasons)) from None
 
 
 def _announced(config: pytest.Config, brokers: Brokers) -> Brokers:

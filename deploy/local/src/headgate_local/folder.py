@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+LOCK_NAME = ".lock"
+
 
 class StackError(HeadgateError):
     """The embedded stack cannot start; the text says why."""
@@ -28,7 +30,7 @@ class FolderLock:
     """An exclusive lock on a folder; the kernel releases it with the process, however that ends."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / ".lock"
+        self._path = folder / LOCK_NAME
         self._descriptor: int | None = None
 
     def acquire(self, *, wait: bool = False) -> None:

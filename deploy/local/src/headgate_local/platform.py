@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from headgate_local.progress import Progress
 
 ADMIN_TIMEOUT_S = 120
-# a service drains for 25 s at most (ServiceSettings.drain_timeout_s): give it a little more before SIGKILL
-STOP_TIMEOUT_S = 30.0
+# a service drains for 25 s at most (ServiceSettings.drain_timeout_s) and then closes clients that may wait for brokers
+STOP_TIMEOUT_S = 45.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ GROUP = "headgate.commands"
 _HELP = "Operate Headgate: contracts, topics, and what the installed packages add."
 _EPILOG = (
     "Every command takes --json. Exit codes: 0 done; 1 problems found, changes pending (diff) or refused; "
-    "2 wrong usage or settings; 3 a broker or the registry does not answer, try again."
+    "2 wrong usage or settings; 3 a broker or the registry does not answer, try again. A group that differs says so."
 )
 
 

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from starlette.responses import JSONResponse
 
 from headgate_bedrock_local.admin import admin_router
@@ -20,6 +21,7 @@ from headgate_bedrock_local.endpoint import Endpoint
 from headgate_bedrock_local.policies import PolicyError, load_policies, load_preparations
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
     from starlette.requests import Request
 
 _EXIT_CONFIGURATION = 2
@@ -56,13 +58,30 @@ async def _unprocessable(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": detail}, status_code=422)
 
 
+def _explain(error: ValidationError | SettingsError | PolicyError) -> str:
+    """Say which setting is wrong and how, in the names of the environment; never its value."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    faults = error.errors(include_input=False, include_context=False, include_url=False)
+    return "\n".join(
+        ["set these environment variables right:", *(f"  {_name(each)}: {each['msg']}" for each in faults)]
+    )
+
+
+def _name(fault: ErrorDetails) -> str:
+    # What follows the name of a JSON object is part of its value.
+    name, *rest = [str(part) for part in fault["loc"]]
+    return "HEADGATE_BEDROCK_" + "__".join([name, *rest[:1]] if name == "faults" else [name]).upper()
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT, then let the calls in flight finish; returns the exit code."""
     try:
         settings = Settings()
         app = create_app(settings)
-    except (ValidationError, PolicyError) as error:
-        print(f"headgate-bedrock-local cannot start: {error}", file=sys.stderr)  # noqa: T201 (no log exists yet)
+    except (ValidationError, SettingsError, PolicyError) as error:
+        # No log exists yet.
+        sys.stderr.write(f"headgate-bedrock-local cannot start: {_explain(error)}\n")
         return _EXIT_CONFIGURATION
     server = uvicorn.Server(
         uvicorn.Config(

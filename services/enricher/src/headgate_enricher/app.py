@@ -18,6 +18,7 @@ from headgate_runtime.kafka.ranges import read_range
 from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
 from headgate_runtime.state import StateStore
@@ -59,8 +60,8 @@ if TYPE_CHECKING:
     from headgate_enricher.results import ReadRange
 
 SERVICE = "enricher"
-PROGRESS_TIMEOUT_S = 60.0
-ENVELOPE_BYTES = 8_192  # key, headers and framing around a value
+PROGRESS_TIMEOUT_S = 20.0  # with the committed offsets' 15 s well below the time at which the loop counts as stalled
+READY_WAIT_S = 30.0  # on top of what a model may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,10 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         model=ModelThread(deliberation.ask, clients.models.aclose),
         enrichment=_enrichment(contracts, topics, clients.registry, stamp),
         dead_letters=DeadLetters(
-            _encoder(contracts, topics.dead_letters, clients.registry), topics.dead_letters.topic, SERVICE
+            _encoder(contracts, topics.dead_letters, clients.registry),
+            topics.dead_letters.topic,
+            SERVICE,
+            max_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
         ),
         outbox=Outbox(clients.transactions),
         progress_log=_progress_log(settings, contracts, topics, clients),
@@ -171,7 +175,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         name=SERVICE,
         loop=loop,
         metrics=metrics,
-        ready=budget.log.why_not_ready,
+        ready=lambda: dispatcher.why_not_ready() or budget.log.why_not_ready(),
         info=lambda: _info(agent, calls.routes),
         close=budget.log.close,
         routers=[model_router(calls.routes), budget.router],
@@ -292,8 +296,8 @@ def _limits(settings: Settings, topics: Topics) -> Limits:
         triage_batch=settings.triage_batch,
         max_at_model=settings.max_at_model,
         max_backlog=settings.max_backlog,
+        max_wait_s=settings.event_deadline_s + READY_WAIT_S,
         max_output_bytes=topics.output.max_message_bytes - ENVELOPE_BYTES,
-        max_letter_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
     )
 
 

@@ -5,21 +5,23 @@ All of it runs on the loop's thread. Only the waiting for models happens elsewhe
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from headgate_runtime.closing import closing
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.records import EARLIEST
 from headgate_schemas.agent import Decision, GreyCase
 
 from headgate_enricher.deliberation import DEADLINE
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
 from headgate_enricher.intake import Intake, RefusedError
 from headgate_enricher.outbox import Outbox, Output
-from headgate_enricher.progress import START, PartitionProgress
+from headgate_enricher.placement import Placement
+from headgate_enricher.progress import PartitionProgress
 from headgate_enricher.work import AgentFaultError, Answer, Partition, Work
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from headgate_enricher.judge import Judge
     from headgate_enricher.metrics import EnricherMetrics
     from headgate_enricher.model_thread import ModelCalls
+    from headgate_enricher.progress import Mark
     from headgate_enricher.progress_log import ProgressLog
     from headgate_enricher.results import ModelResults
 
@@ -57,7 +60,8 @@ class Limits:
         max_backlog: Events in memory at which consumption pauses; it resumes at half of them.
         max_done_bytes: Size of a partition's done-set at which consumption pauses.
         max_output_bytes: Largest decided event the output topic takes.
-        max_letter_bytes: Largest dead letter its topic takes.
+        max_wait_s: How long a record may wait for its commit, or a partition for its place, before the service says that
+            it is not ready.
     """
 
     event_deadline_s: float = 5.0
@@ -67,11 +71,11 @@ class Limits:
     max_backlog: int = 20_000
     max_done_bytes: int = 65_536
     max_output_bytes: int = 1_000_000
-    max_letter_bytes: int = 1_000_000
+    max_wait_s: float = 30.0
 
 
 class Dispatcher:
-    """The runtime's worker that makes decided events of events.
+    """The runtime's worker that makes decided events of events; only :meth:`why_not_ready` is for any thread.
 
     Args:
         consumer: The group member; asked for committed offsets and for the proof of ownership a transaction needs.
@@ -118,6 +122,7 @@ class Dispatcher:
         self._progress_log = progress_log
         self._results = results
         self._memories = memories
+        self._placement = Placement(progress_log, consumer, self._restore, clock)
         self._limits = limits
         self._metrics = metrics
         self._clock = clock
@@ -127,23 +132,13 @@ class Dispatcher:
         self._intake_resume_s = float("-inf")
         self._commit_due_s = float("-inf")
         self._congested = False
+        self._oldest_s = float("inf")  # replaced as a whole, so that another thread may read it
 
     def assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Take partitions over where their last owner's last commit left them."""
-        marks = self._progress_log.load(partitions, self._consumer)
-        # After the marks: from then on the last owner commits nothing more that the memory would have to hold.
-        self._memories.assign(partitions)
-        for source in partitions:
-            mark = marks.get(source)
-            self._partitions[source] = Partition(source, PartitionProgress(mark or START), self._memories.of(source))
-            logger.info("partition assigned", source=source, watermark=mark.watermark if mark else None)
-        self._results.restore(
-            {
-                source: (self._partitions[source].progress, marks.get(source, START).answers_from)
-                for source in partitions
-            }
-        )
-        return {source: mark.watermark for source, mark in marks.items()}
+        """Let partitions wait until :meth:`tick` knows where their last owner's last commit left them."""
+        self._placement.expect(partitions)
+        # Any answer but this one would be asked of the broker here; what comes until the seek is not taken up.
+        return dict.fromkeys(partitions, EARLIEST)
 
     def revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """Commit what is finished and leave the rest to the next owner: the done-set tells it what to skip."""
@@ -156,43 +151,84 @@ class Dispatcher:
         self._forget(partitions)
 
     def process(self, records: list[Record]) -> None:
-        """Take in consumed records."""
-        self._inbox.extend(records)
+        """Take in consumed records, but those of partitions that wait for their place: they come again."""
+        last: dict[TopicPartition, int] = {}
+        for record in records:
+            source = record.source
+            if source in self._partitions:
+                self._inbox.append(record)
+                last[source] = record.offset
+        now_s = self._clock()
+        for source, offset in last.items():
+            self._partitions[source].arrivals.append((now_s, offset))
         self._work_inbox()
 
-    def tick(self) -> None:
-        """Let out what the model has answered, and commit when it is time."""
+    def tick(self, *, draining: bool) -> None:  # noqa: ARG002 - commits follow each other closely at all times
+        """Let out what the model has answered, commit when it is time, and place partitions that wait for it."""
         self._collect()
         self._work_inbox()
         self._outbox.stream()
         now_s = self._clock()
-        if now_s >= self._commit_due_s and not self._outbox.backing_off:
+        # Placing may take long: nothing that is finished waits for it.
+        placing = self._placement.due
+        if (placing or now_s >= self._commit_due_s) and not self._outbox.backing_off:
             self._commit_due_s = now_s + self._limits.commit_interval_s
             self._commit()
+        if placing:
+            self._place()
+        self._oldest_s = min([self._placement.oldest_s, *(p.oldest_s for p in self._partitions.values())])
 
     def congested(self) -> bool:
-        """Whether consumption should pause; it stays so until half of the backlog is gone."""
+        """Whether consumption should pause: for partitions without a place, or until half of the backlog is gone."""
         limits = self._limits
         backlog = len(self._inbox) + len(self._outbox) + sum(p.progress.pending for p in self._partitions.values())
         bound = limits.max_backlog // 2 if self._congested else limits.max_backlog
         # Only a consumed record can move the watermark of a partition where nothing is pending: that one never pauses.
         scattered = any(p.done_bytes > limits.max_done_bytes and p.progress.pending for p in self._partitions.values())
         self._congested = backlog > bound or scattered
-        return self._congested
+        return self._congested or len(self._placement) > 0
 
     def busy(self) -> bool:
         """Whether anything taken up is not committed yet."""
         return len(self._outbox) > 0 or any(p.progress.pending for p in self._partitions.values())
 
+    def why_not_ready(self) -> str | None:
+        """Say since when something waits that should have been committed or placed long ago; safe on any thread."""
+        waited_s = self._clock() - self._oldest_s
+        if waited_s <= self._limits.max_wait_s:
+            return None
+        return f"the oldest record or new partition has waited {waited_s:.0f} s to be committed or placed; see the log"
+
     def close(self) -> None:
         """Stop the model thread and the producer; what is not committed is done again by the next owner."""
-        self._model.close()
-        self._results.close()
-        self._outbox.close()
-        self._memories.close()
+        with (
+            closing(self._memories.close, "memories"),
+            closing(self._outbox.close, "outbox"),
+            closing(self._results.close, "results"),
+        ):
+            self._model.close()
+
+    def _place(self) -> None:
+        for partition in self._placement.place():
+            self._partitions[partition.source] = partition
+            logger.info("partition assigned", source=partition.source, watermark=partition.progress.mark().watermark)
+
+    def _restore(self, marks: Mapping[TopicPartition, Mark]) -> dict[TopicPartition, Partition]:
+        """Read back what belongs to new partitions; after their marks, for from then on the last owner commits no more."""
+        self._memories.drop(marks)  # what an earlier try has read
+        self._memories.assign(list(marks))
+        partitions = {
+            source: Partition(source, PartitionProgress(mark), self._memories.of(source))
+            for source, mark in marks.items()
+        }
+        self._results.restore(
+            {source: (partition.progress, marks[source].answers_from) for source, partition in partitions.items()}
+        )
+        return partitions
 
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
         gone = set(partitions)
+        self._placement.forget(gone)
         self._outbox.drop(gone)
         self._memories.drop(gone)
         self._inbox = deque(record for record in self._inbox if record.source not in gone)
@@ -312,23 +348,16 @@ class Dispatcher:
         self._refuse(work.partition, work.record, refusal)
 
     def _refuse(self, partition: Partition, record: Record, refusal: RefusedError) -> None:
-        letter = self._letter(record, refusal, str(refusal))
-        if _size(letter) > self._limits.max_letter_bytes:
-            # No broker would take it, and the service would stop at this record for ever.
-            message = f"{refusal} The value is too large to be kept here: read it at the source's position."
-            letter = self._letter(dataclasses.replace(record, value=None), refusal, message)
-        self._metrics.gave_up(refusal.cause)
-        self._put(partition, record, letter)
-
-    def _letter(self, record: Record, refusal: RefusedError, message: str) -> OutgoingRecord:
-        return self._dead_letters.record(
+        letter = self._dead_letters.record(
             record,
             cause=refusal.cause,
-            message=message,
+            message=str(refusal),
             field=refusal.field,
             rule=refusal.rule,
             schema_id=refusal.schema_id,
         )
+        self._metrics.gave_up(refusal.cause)
+        self._put(partition, record, letter)
 
     def _put(self, partition: Partition, record: Record, output: OutgoingRecord) -> None:
         self._outbox.put(Output(partition.source, record.timestamp_ms, output))
@@ -354,6 +383,7 @@ class Dispatcher:
         self._memories.committed(offsets)
         for partition in changed:
             partition.progress.changed = False
+            partition.committed(offsets[partition.source])
         now_ms = self._now_ms()
         self._metrics.committed(
             self._clock() - started_s, [(now_ms - output.arrived_ms) / 1000 for output in committed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,8 @@ class Partition:
         lanes: Order within keys.
         at_model: Events the model is deciding now.
         done_bytes: Size of the done-set at the last commit.
+        arrivals: When a batch of its records came, in monotonic seconds, and the offset of the batch's last record;
+            until the watermark has passed that and is committed.
     """
 
     source: TopicPartition
@@ -77,6 +80,17 @@ class Partition:
     lanes: Lanes[Work] = field(default_factory=Lanes)
     at_model: set[Work] = field(default_factory=set)
     done_bytes: int = 0
+    arrivals: deque[tuple[float, int]] = field(default_factory=deque)
+
+    @property
+    def oldest_s(self) -> float:
+        """When the first record came that is not committed; infinity where there is none."""
+        return self.arrivals[0][0] if self.arrivals else float("inf")
+
+    def committed(self, watermark: int) -> None:
+        """Everything below the watermark is committed."""
+        while self.arrivals and self.arrivals[0][1] < watermark:
+            self.arrivals.popleft()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from headgate_runtime.config import ServiceSettings
+from headgate_runtime.config import ServiceSettings, SettingsGroup
 from headgate_runtime.errors import ConfigurationError
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ENDPOINTS: Final = Path("build/local/endpoints.json")
 
 
-class IngestSettings(BaseModel):
+class IngestSettings(SettingsGroup):
     """Bounds of the HTTP side.
 
     Attributes:

@@ -112,15 +112,8 @@ class Encoder:
         Raises:
             RejectedError: The value does not fit the schema; the text names the field, never its content.
         """
-        return self._write(self.prefix, value)
-
-    def encode_body(self, value: Mapping[str, Any]) -> bytes:
-        """Encode a value without its frame; raises as ``encode``."""
-        return self._write(b"", value)
-
-    def _write(self, prefix: bytes, value: Mapping[str, Any]) -> bytes:
         stream = BytesIO()
-        stream.write(prefix)
+        stream.write(self.prefix)
         try:
             schemaless_writer(stream, self._record.raw, value)
         except Exception as error:  # noqa: BLE001 - the codec raises many kinds, and all quote the payload: not chained

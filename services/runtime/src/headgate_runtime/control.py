@@ -6,13 +6,14 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from fastapi import APIRouter, FastAPI, Response
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from headgate_runtime.access import REFUSALS, Caller, ControlAuth, ControlCaller, audited
-from headgate_runtime.service import Service, why_not_ready
+from headgate_runtime.service import Service, why_not_healthy, why_not_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,9 +26,10 @@ _VERSION: Final = version("headgate-runtime")  # the workspace has one version
 
 
 class Health(BaseModel):
-    """Whether the loop ticks."""
+    """Whether the service is alive, and why not."""
 
     status: Literal["ok", "stalled"]
+    reason: str | None
     last_tick_age_s: float
 
 
@@ -77,6 +79,7 @@ def control_app(service: Service, auth: ControlAuth, config: Mapping[str, Any]) 
     """
     app = FastAPI(title=f"Headgate {service.name}", version=_VERSION, docs_url=None, redoc_url=None, debug=False)
     app.state.control_auth = auth
+    app.add_exception_handler(RequestValidationError, _refuse)
     app.include_router(_observation(service, config))
     app.include_router(_control(service))
     for router in service.routers:
@@ -84,16 +87,23 @@ def control_app(service: Service, auth: ControlAuth, config: Mapping[str, Any]) 
     return app
 
 
+def _refuse(_: Request, error: Exception) -> JSONResponse:
+    """Answer 422 in FastAPI's form, without the input: JSON cannot say all of it (NaN), and it may be private."""
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    detail = [{"type": fault["type"], "loc": fault["loc"], "msg": fault["msg"]} for fault in faults]
+    return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
 def _observation(service: Service, config: Mapping[str, Any]) -> APIRouter:
     router = APIRouter(tags=["observation"])
 
-    @router.get("/healthz", responses={_UNAVAILABLE: {"model": Health, "description": "The loop has stalled."}})
+    @router.get("/healthz", responses={_UNAVAILABLE: {"model": Health, "description": "Stalled, and why."}})
     def healthz(response: Response) -> Health:
-        """Liveness: the loop has ticked within the limit."""
+        """Liveness: the loop has ticked within the limit, and the service itself sees no need to start anew."""
+        reason = why_not_healthy(service)
+        response.status_code = HTTPStatus.OK if reason is None else _UNAVAILABLE
         age_s = service.loop.snapshot().last_tick_age_s
-        stalled = age_s > service.stall_limit_s
-        response.status_code = _UNAVAILABLE if stalled else HTTPStatus.OK
-        return Health(status="stalled" if stalled else "ok", last_tick_age_s=age_s)
+        return Health(status="ok" if reason is None else "stalled", reason=reason, last_tick_age_s=age_s)
 
     @router.get("/readyz", responses={_UNAVAILABLE: {"model": Readiness, "description": "Not ready, and why."}})
     def readyz(response: Response) -> Readiness:

@@ -19,6 +19,10 @@ class FencedError(HeadgateError):
     """Another instance has taken over; this one must leave and start clean."""
 
 
+class InDoubtError(HeadgateError):
+    """Whether a transaction was committed is not known: leave, and start clean, which settles it."""
+
+
 class RejectedError(HeadgateError):
     """A dependency refused for good (authorisation, unknown topic, record too large): repeating will not help."""
 

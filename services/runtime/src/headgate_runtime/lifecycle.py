@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from headgate_runtime.access import ControlAuth
 from headgate_runtime.closing import closing
-from headgate_runtime.config import ServiceSettings
+from headgate_runtime.config import ServiceSettings, unknown_variables
 from headgate_runtime.control import control_app
-from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError
+from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError, InDoubtError
 from headgate_runtime.logs import configure_logs
 from headgate_runtime.masking import masked
 from headgate_runtime.service import Runnable, Service
@@ -44,41 +44,53 @@ EXIT_MISCONFIGURED: Final = 2
 EXIT_FENCED: Final = 3
 _HTTP_STOP_S: Final = 5.0
 
+# The first that fits says how a fault is told; only the last two need a traceback.
+_ENDINGS: Final = (
+    ((ConfigurationError, ContractError), "configuration error", EXIT_MISCONFIGURED),
+    (FencedError, "fenced: another instance has taken over", EXIT_FENCED),
+    (InDoubtError, "outcome of a commit unknown: the next start settles it", EXIT_FAILED),
+    (HeadgateError, "stopped by a fault", EXIT_FAILED),
+    (Exception, "stopped by an unexpected fault", EXIT_FAILED),
+)
+_WITH_TRACEBACK: Final = (HeadgateError, Exception)
+
 
 def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -> int:
     """Run a service until a signal stops it; return the exit code of the process.
 
     0 after a clean stop, 1 after a fault, 2 where the configuration is at fault, 3 where another instance has taken
-    over. SIGTERM or SIGINT stops consuming, lets what is in flight finish, closes, and only then stops the control
-    API; a second signal ends the process at once.
+    over. SIGTERM or SIGINT stops consuming, lets what is in flight finish, leaves the group, stops the control API
+    and closes what the service opened; a second signal ends the process at once.
 
     Args:
         settings_type: The service's settings; read from the environment here.
         build: Wires the service.
     """
-    try:
-        settings = settings_type()
-    except ValidationError as error:
-        sys.stderr.write(_explain(settings_type, error))
+    settings = _settings(settings_type)
+    if settings is None:
         return EXIT_MISCONFIGURED
     prefix = settings_type.model_config.get("env_prefix", "")
     configure_logs(prefix.removeprefix("HEADGATE_").strip("_").lower(), settings.log_level, instance=settings.instance)
     try:
         _serve(settings, build)
-    except (ConfigurationError, ContractError) as error:
-        _log.error("configuration error", error=str(error))
-        return EXIT_MISCONFIGURED
-    except FencedError as error:
-        _log.error("fenced: another instance has taken over", error=str(error))
-        return EXIT_FENCED
-    except HeadgateError as error:
-        _log.exception("stopped by a fault", error=str(error), kind=type(error).__name__)
-        return EXIT_FAILED
-    except Exception:  # noqa: BLE001 - the end of the process: whatever it is belongs in the log and the exit code
-        _log.exception("stopped by an unexpected fault")
-        return EXIT_FAILED
+    except Exception as error:  # noqa: BLE001 - the end of the process: whatever it is belongs in the log and the exit code
+        kinds, event, code = next(ending for ending in _ENDINGS if isinstance(error, ending[0]))
+        _log.error(event, error=str(error), kind=type(error).__name__, exc_info=kinds in _WITH_TRACEBACK)
+        return code
     _log.info("stopped")
     return EXIT_OK
+
+
+def _settings(settings_type: type[_Settings]) -> _Settings | None:
+    """Read the settings; where they are wrong, say why and return None."""
+    if unknown := unknown_variables(settings_type, os.environ):
+        sys.stderr.write("".join(f"{name} is no setting: did you mean {near}?\n" for name, near in unknown.items()))
+        return None
+    try:
+        return settings_type()
+    except ValidationError as error:
+        sys.stderr.write(_explain(settings_type, error))
+        return None
 
 
 def _serve(settings: _Settings, build: Callable[[_Settings], Service]) -> None:
@@ -87,10 +99,12 @@ def _serve(settings: _Settings, build: Callable[[_Settings], Service]) -> None:
     # What the start has made stays: a collector that walks it again and again only makes events wait.
     gc.freeze()
     gc.enable()
-    with closing(service.close, "service"):
-        app = control_app(service, auth, masked(settings))
-        with _stopped_by_signals(service.loop), _listening(app, settings.http):
-            service.loop.run()
+    with (
+        _stopped_by_signals(service.loop),
+        closing(service.close, "service"),
+        _listening(control_app(service, auth, masked(settings)), settings.http),
+    ):
+        service.loop.run()
 
 
 @contextmanager

@@ -44,8 +44,12 @@ class Worker(Protocol):
     def process(self, records: list[Record]) -> None:
         """Take a batch of records, in order per partition."""
 
-    def tick(self) -> None:
-        """Do what is due; called in each iteration, also without records."""
+    def tick(self, *, draining: bool) -> None:
+        """Do what is due; called in each iteration, also without records.
+
+        Args:
+            draining: No more records come: finish what is in flight without waiting for company.
+        """
 
     def congested(self) -> bool:
         """Say whether no more records can be taken now."""
@@ -106,7 +110,7 @@ class Loop:
             consumer: The group's member; only this loop calls it.
             worker: What takes the records.
             topics: Topics to subscribe to.
-            drain_timeout_s: How long a stop waits for what is in flight.
+            drain_timeout_s: How long a stop waits for what is in flight; what is not done then is left undone.
             metrics: Where consumption, lag and state are shown.
             max_records: Most records a batch.
             poll_timeout_s: Longest wait for a batch; also how often ``tick`` is called at rest.
@@ -126,7 +130,7 @@ class Loop:
         self._stopping = False
         self._pausing = False
         self._draining = False
-        self._failed = False
+        self._leaving = False  # without finishing: after a fault, or when the time for a stop is up
         self._joined = False
         self._held: set[TopicPartition] = set()
         self._congested_since: float | None = None
@@ -144,7 +148,7 @@ class Loop:
             try:
                 self._consume()
             except BaseException:
-                self._failed = True
+                self._leaving = True
                 raise
             finally:
                 self._metrics.loop_state.state("stopped")
@@ -193,7 +197,7 @@ class Loop:
             if records:
                 self._count(records)
                 self._worker.process(records)
-        self._worker.tick()
+        self._worker.tick(draining=self._draining or self._stopping)
         if self._clock() - self._observed_at >= _OBSERVE_EVERY_S:
             self._observe()
 
@@ -228,6 +232,7 @@ class Loop:
         while self._worker.busy():
             if self._clock() >= deadline:
                 _log.warning("drain deadline passed with work in flight", drain_timeout_s=self._drain_timeout_s)
+                self._leaving = True
                 return
             self._iterate()
 
@@ -241,7 +246,7 @@ class Loop:
     def _on_revoke(self, partitions: Sequence[TopicPartition]) -> None:
         _log.info("partitions revoked", partitions=_names(partitions))
         self._held.difference_update(partitions)
-        if self._failed:
+        if self._leaving:
             self._worker.lose(partitions)
         else:
             self._worker.revoke(partitions)

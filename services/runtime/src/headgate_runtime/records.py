@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+# As a start offset: the first record that is still in the log, wherever the group stands. Kafka's own number for it.
+EARLIEST: Final = -2
+
+ENVELOPE_BYTES: Final = 8_192
+"""Room for key, headers and framing around a value, within the largest record a topic takes."""
 
 Headers = tuple[tuple[str, bytes | None], ...]
 

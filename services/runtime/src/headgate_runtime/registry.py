@@ -47,9 +47,6 @@ class SchemaRegistry(Protocol):
     def register(self, subject: str, schema_text: str) -> int:
         """Register the schema in the subject where it is not yet, and return its id."""
 
-    def subjects(self) -> list[str]:
-        """Return the names of all subjects."""
-
     def versions(self, subject: str) -> list[int]:
         """Return the versions of a subject; empty where it does not exist."""
 
@@ -95,10 +92,6 @@ class ConfluentRegistry:
     def register(self, subject: str, schema_text: str) -> int:
         """Register the schema in the subject; ``RejectedError`` where it is not compatible."""
         return int(self._call(lambda: self._client.register_schema(subject, Schema(schema_text, "AVRO"))))
-
-    def subjects(self) -> list[str]:
-        """Return the names of all subjects."""
-        return list(self._call(self._client.get_subjects))
 
     def versions(self, subject: str) -> list[int]:
         """Return the versions of a subject; empty where it does not exist."""

@@ -47,6 +47,7 @@ class Service:
         ready: Why the service is not ready, None where it is; on top of what the runtime asks itself.
         info: What /info shows of the service's own.
         close: Lets go of what the service opened; runs after the loop.
+        healthy: Why a new start is due although the loop ticks, None where it is not.
         routers: The service's own endpoints.
         stall_limit_s: A loop that has not ticked for this long is dead.
     """
@@ -57,6 +58,7 @@ class Service:
     ready: Callable[[], str | None]
     info: Callable[[], Mapping[str, Any]]
     close: Callable[[], None]
+    healthy: Callable[[], str | None] = lambda: None
     routers: Sequence[APIRouter] = ()
     stall_limit_s: float = 60.0
 
@@ -68,6 +70,14 @@ def why_not_ready(service: Service) -> str | None:
         return "draining"
     if not state.joined:
         return "no assignment from the consumer group yet"
-    if state.last_tick_age_s > service.stall_limit_s:
-        return f"the loop has not ticked for {state.last_tick_age_s:.0f} s"
-    return service.ready()
+    return _stalled(service) or service.ready()
+
+
+def why_not_healthy(service: Service) -> str | None:
+    """Say why a service should be started anew; None where it should not."""
+    return _stalled(service) or service.healthy()
+
+
+def _stalled(service: Service) -> str | None:
+    age_s = service.loop.snapshot().last_tick_age_s
+    return f"the loop has not ticked for {age_s:.0f} s" if age_s > service.stall_limit_s else None

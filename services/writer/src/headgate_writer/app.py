@@ -16,6 +16,7 @@ from headgate_runtime.kafka.consumer import KafkaConsumer
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_runtime.registry import ConfluentRegistry, SchemaRegistry
 from headgate_runtime.service import Service
 from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
@@ -78,6 +79,7 @@ def build(settings: Settings) -> Service:
         loop=loop,
         metrics=metrics,
         ready=partial(why_stalled, sinks, settings.unready_after_s),
+        healthy=partial(why_stalled, sinks, settings.unhealthy_after_s),
         info=lambda: {"tables": [sink.info() for sink in sinks.values()]},
         close=catalog.close,
         routers=[commit_router(worker.request_commit)],
@@ -153,7 +155,7 @@ class _Parts:
 
     def _letters(self, dead: TopicContract) -> DeadLetters:
         encoder = Encoder(self.registry, dead.subject, self.contracts.record(dead.record))
-        return DeadLetters(encoder, dead.topic, "writer")
+        return DeadLetters(encoder, dead.topic, "writer", max_bytes=dead.max_message_bytes - ENVELOPE_BYTES)
 
 
 def clock_ms() -> int:

@@ -49,6 +49,7 @@ class Batch:
         receipts: Acknowledgements of the dead letters of the same offset ranges.
         written: The rows as data files, once written.
         layout: The table's layout the files were written for.
+        unanswered: A commit of it was sent and no answer came.
     """
 
     starts: Mapping[int, int]
@@ -57,6 +58,7 @@ class Batch:
     receipts: Receipts = field(default_factory=Receipts)
     written: Written | None = None
     layout: tuple[int, int] | None = None
+    unanswered: bool = False
 
 
 class Backoff:
@@ -184,6 +186,7 @@ class Committer:
         except ConflictError as error:
             return self._again(Outcome.CONFLICT, self._conflicts, error)
         except UnknownOutcomeError as error:
+            batch.unanswered = True
             return self._again(Outcome.UNKNOWN, self._outages, error)
         except UnavailableError as error:
             return self._again(Outcome.UNAVAILABLE, self._outages, error)
@@ -191,10 +194,9 @@ class Committer:
     def _try(self, batch: Batch) -> Outcome:
         stored = self.stored()
         mine = {partition: stored.get(partition, 0) for partition in batch.ends}
-        if mine == batch.ends:
-            return Outcome.LANDED
         if mine != batch.starts:
-            return Outcome.FENCED
+            # The same ends can be another writer's work too; what was never sent, or was refused, is not ours.
+            return Outcome.LANDED if batch.unanswered and mine == batch.ends else Outcome.FENCED
         head = self.head
         if head is None or head.positions is None:
             raise RuntimeError("the head was not looked at")

@@ -21,6 +21,7 @@ class Settings(ServiceSettings):
         max_buffered_bytes: Arrow bytes, all topics together, above which consumption pauses.
         max_records: Most records decoded at once.
         unready_after_s: Age of the oldest uncommitted record at which the service is no longer ready, seconds.
+        unhealthy_after_s: The same age at which the service asks to be started anew, seconds.
         accepted_incarnations: ``topic/cluster id/topic id`` of re-created topics that may be stored from their start.
         accepted_losses: ``topic/partition/offset`` of positions whose next records left the log before they were stored.
     """
@@ -37,5 +38,6 @@ class Settings(ServiceSettings):
     max_buffered_bytes: int = Field(default=384 * 1024 * 1024, gt=0)
     max_records: int = Field(default=5_000, gt=0)
     unready_after_s: float = Field(default=30.0, gt=0)
+    unhealthy_after_s: float = Field(default=300.0, gt=0)
     accepted_incarnations: frozenset[str] = frozenset()
     accepted_losses: frozenset[str] = frozenset()

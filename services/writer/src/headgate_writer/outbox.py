@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
 from headgate_runtime.errors import HeadgateError, UnavailableError
 
 if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import RecordProducer
     from headgate_runtime.records import OutgoingRecord
+
+_log = structlog.get_logger()
+
+_CLOSE_TIMEOUT_S = 1.0
 
 
 @dataclass(slots=True)
@@ -61,8 +66,11 @@ class Outbox:
             raise self._refused
 
     def close(self) -> None:
-        """Close the producer."""
-        self._producer.close()
+        """Close the producer without much ado: a letter it still has is of a batch that did not land, and comes again."""
+        try:
+            self._producer.close(_CLOSE_TIMEOUT_S)
+        except UnavailableError as error:
+            _log.warning("dead letters left to whoever reads their records next", error=str(error))
 
     def _delivered(self, letter: OutgoingRecord, receipts: Receipts, error: HeadgateError | None) -> None:
         if error is None:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import structlog
-from headgate_runtime.errors import HeadgateError, UnavailableError
+from headgate_runtime.errors import UnavailableError
 from headgate_runtime.records import Record, TopicPartition
 
 from headgate_writer.commit import Backoff, Outcome
@@ -29,14 +29,16 @@ _log = structlog.get_logger()
 # How long a departing partition's rows may take to land; what does not is read again by its next owner.
 _FLUSH_TIMEOUT_S = 10.0
 _FLUSH_WAIT_S = 0.005
+# How often the group is told; tools that watch lag need it no sooner.
+_TELL_EVERY_S = 3.0
 _UNDECIDED = {Outcome.WAITING, Outcome.CONFLICT, Outcome.UNKNOWN, Outcome.UNAVAILABLE}
 
 
 class WriterWorker:
     """Implements the runtime's ``Worker``; every method but :meth:`request_commit` is for the loop's thread.
 
-    Start offsets come from the table alone. The group's offsets are committed after the table's, and only so that
-    tools that watch lag have something to look at.
+    Start offsets come from the table alone. The group's offsets are committed now and then after the table's, and
+    only so that tools that watch lag have something to look at.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class WriterWorker:
         self._placing = Backoff(0.2, 10.0, rng)
         self._place_not_before = 0.0
         self._commit_requested = threading.Event()
+        self._tell_not_before = 0.0
 
     def request_commit(self) -> None:
         """Commit what is buffered at the next tick, due or not; safe from any thread."""
@@ -90,12 +93,17 @@ class WriterWorker:
     def revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """Bring in what is buffered before the partitions go."""
         deadline = self._clock() + _FLUSH_TIMEOUT_S
-        for topic, numbers in _by_topic(partitions).items():
+        for topic in _by_topic(partitions):
             sink = self._sinks[topic]
-            while sink.busy and self._step(sink, force=True) in _UNDECIDED and self._clock() < deadline:
-                self._wait(_FLUSH_WAIT_S)
-                self._outbox.pump()
-            sink.disown(numbers)
+            while sink.busy and self._clock() < deadline:
+                outcome = self._step(sink, force=True)
+                if outcome is Outcome.IDLE:
+                    break  # what is left waits for the registry
+                if outcome in _UNDECIDED:
+                    self._wait(_FLUSH_WAIT_S)
+                    self._outbox.pump()
+        self._tell_group()
+        self.lose(partitions)
 
     def lose(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop what is buffered: another replica may have the partitions already."""
@@ -110,15 +118,18 @@ class WriterWorker:
         for topic, own in by_topic.items():
             self._sinks[topic].take(own)
 
-    def tick(self) -> None:
-        """Send dead letters, commit what is due, and place partitions that wait for it."""
+    def tick(self, *, draining: bool) -> None:
+        """Send dead letters, commit what is due, all of it while draining, and place partitions that wait for it."""
         self._outbox.pump()
-        force = self._commit_requested.is_set()
+        force = draining or self._commit_requested.is_set()
         self._commit_requested.clear()
         for sink in self._sinks.values():
             if sink.held:
                 sink.retry()
             self._step(sink, force=force)
+        if self._clock() >= self._tell_not_before:
+            self._tell_not_before = self._clock() + _TELL_EVERY_S
+            self._tell_group()
         if any(sink.waiting for sink in self._sinks.values()) and self._clock() >= self._place_not_before:
             for partition, offset in self._place(self._waiting()).items():
                 self._consumer.seek(partition, offset)
@@ -138,9 +149,7 @@ class WriterWorker:
 
     def _step(self, sink: Sink, *, force: bool) -> Outcome:
         outcome = sink.step(force=force)
-        if outcome is Outcome.LANDED:
-            self._tell_group(sink)
-        elif outcome not in {Outcome.IDLE, Outcome.WAITING}:
+        if outcome not in {Outcome.IDLE, Outcome.WAITING, Outcome.LANDED}:
             _log.warning("commit " + outcome.name.lower(), **sink.info())
         return outcome
 
@@ -185,12 +194,17 @@ class WriterWorker:
                 )
         return {partition: max(offset, begins[partition]) for partition, offset in stored.items()}
 
-    def _tell_group(self, sink: Sink) -> None:
-        offsets = {TopicPartition(sink.parts.topic, number): offset for number, offset in sink.stored().items()}
+    def _tell_group(self) -> None:
+        """Commit to the group what the tables hold, without waiting: only lag tools read it."""
+        stored = {
+            TopicPartition(topic, number): offset
+            for topic, sink in self._sinks.items()
+            for number, offset in sink.stored().items()
+        }
         try:
-            self._consumer.commit(offsets)
-        except HeadgateError as error:  # nothing depends on it: the next commit tells again
-            _log.warning("group offsets not committed", topic=sink.parts.topic, error=str(error))
+            self._consumer.commit(stored, wait=False)
+        except UnavailableError as error:
+            _log.warning("group offsets not committed", error=str(error))
 
 
 def _by_topic(partitions: Collection[TopicPartition]) -> dict[str, list[int]]:

@@ -10,14 +10,17 @@ from typing import Annotated
 import typer
 from headgate_runtime.errors import HeadgateError
 from rich.console import Console
-from rich.panel import Panel
 from rich.table import Table
 
 from headgate_local.demo.query import query as run_query
 from headgate_local.demo.run import DemoOptions, DemoRun, write_report
+from headgate_local.figures import write_figures
 from headgate_local.progress import PlainProgress, TerminalProgress
 
-app = typer.Typer(help="The whole pipeline on real data, checked row by row.", no_args_is_help=True)
+app = typer.Typer(
+    help="The whole pipeline on real data, checked row by row. Exit codes: 0 exact; 1 anything else; 2 wrong usage.",
+    no_args_is_help=True,
+)
 FOLDER = Path("build/demo")
 
 Folder = Annotated[Path, typer.Option(help="Where the run's data and report.json go; emptied at the start.")]
@@ -42,13 +45,14 @@ def run(
         console.print(f"error: {error}", style="red", highlight=False, markup=False)
         raise typer.Exit(1) from None
     path = write_report(report, folder)
+    write_figures("chaos" if chaos else "demo", "pipeline", report.figures(), root=Path.cwd())
     if json:
         typer.echo(jsonlib.dumps(report.as_json(), indent=2))
     else:
         console.print(report.as_table())
         console.print(report.summary(), style="red" if report.faults else "green")
         console.print(f"written to {path}", style="dim")
-        console.print(_next_steps())
+        console.print(_next_steps(), soft_wrap=True, highlight=False, markup=False)
     raise typer.Exit(1 if report.faults else 0)
 
 
@@ -65,22 +69,26 @@ def query(
         Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False)
         raise typer.Exit(1) from None
     if json:
-        typer.echo(jsonlib.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str, indent=2))
+        typer.echo(jsonlib.dumps(rows, default=str, indent=2))
         return
     table = Table(*columns)
     for row in rows:
-        table.add_row(*(str(value) for value in row))
+        table.add_row(*(str(value) for value in row.values()))
     Console().print(table)
 
 
-def _next_steps() -> Panel:
+def _next_steps() -> str:
     ask = "SELECT agent_metadata.tier, count(*) AS events FROM events GROUP BY ALL"
-    return Panel(
-        f'1. Ask the table:\n   .venv/bin/headgate demo query "{ask}"\n'
-        "2. Inject a bad event, and read why it is refused:\n"
-        "   make up\n"
-        """   echo '{"event_id": "bad"}' > bad.jsonl; .venv/bin/headgate produce replay bad.jsonl; cat build/producer/rejects.jsonl\n"""
-        "3. Kill a service (its process id is in the status), and see it come back with nothing lost:\n"
-        "   make status; kill -9 <pid of enricher-0>; make status",
-        title="Three things to try",
-    )
+    return f"""
+Three things to try:
+
+1. Ask the table.
+   .venv/bin/headgate demo query "{ask}"
+
+2. Inject a bad event, and read why it is refused.
+   make up
+   echo '{{}}' > bad.jsonl
+   .venv/bin/headgate produce replay bad.jsonl; cat build/producer/rejects.jsonl
+
+3. Kill a service (make status shows process ids), and see it come back with nothing lost.
+   make status; kill -9 <pid of enricher-0>; make status"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,11 +74,11 @@ class Disturber:
     """Does disturbances in a thread of its own, in the order of their times.
 
     Attributes:
-        done: How often each disturbance was done, by what it is.
+        done: When each disturbance was done (monotonic seconds), by what it is.
     """
 
     def __init__(self, disturbances: Sequence[Disturbance], say: Callable[[str], None]) -> None:
-        self.done: Counter[str] = Counter()
+        self.done: defaultdict[str, list[float]] = defaultdict(list)
         self._disturbances = sorted(disturbances, key=lambda disturbance: disturbance.at_s)
         self._say = say
         self._error: Exception | None = None
@@ -100,7 +100,9 @@ class Disturber:
         if self._error is not None:
             raise StackError(f"a disturbance failed: {self._error}") from self._error
         if self._thread.is_alive():
-            raise StackError(f"only {self.done.total()} of {len(self._disturbances)} disturbances were done in time")
+            raise StackError(
+                f"only {sum(map(len, self.done.values()))} of {len(self._disturbances)} disturbances were done in time"
+            )
 
     def _run(self) -> None:
         began = time.monotonic()
@@ -109,7 +111,7 @@ class Disturber:
                 if self._ending.wait(max(0.0, began + disturbance.at_s - time.monotonic())):
                     return
                 disturbance.act()
-                self.done[disturbance.what] += 1
+                self.done[disturbance.what].append(time.monotonic())
                 self._say(f"{time.monotonic() - began:5.1f} s: {disturbance.what}")
         except (httpx.HTTPError, StackError) as error:
             self._error = error

@@ -50,7 +50,7 @@ def rows(table: Table) -> Iterator[Row]:
 
 
 def visible_at(table: Table) -> dict[str, int]:
-    """Path of each live data file -> commit time of the snapshot that added it, in milliseconds."""
+    """Path of each live data file -> commit time of the snapshot that added it, in milliseconds; of expired ones none."""
     snapshot = table.current_snapshot()
     if snapshot is None:
         return {}
@@ -65,6 +65,8 @@ def visible_at(table: Table) -> dict[str, int]:
 
 def freshness_ms(table: Table, produced_at: str) -> list[float]:
     """Commit time less produce time of every row, in milliseconds, ascending.
+
+    Rows of an expired snapshot are left out: the time of its commit has gone with it.
 
     Args:
         table: The table.

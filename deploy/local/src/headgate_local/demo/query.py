@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def query(sql: str, folder: Path, topic: str = "enriched-events") -> tuple[list[str], list[tuple[Any, ...]]]:
+def query(sql: str, folder: Path, topic: str = "enriched-events") -> tuple[list[str], list[dict[str, Any]]]:
     """Run one statement over the table of a topic, as ``events``.
 
     Args:
@@ -24,7 +24,7 @@ def query(sql: str, folder: Path, topic: str = "enriched-events") -> tuple[list[
         topic: The topic whose table is asked.
 
     Returns:
-        Column names, and rows.
+        Column names, and rows as dictionaries.
 
     Raises:
         StackError: There is no table yet, or the statement is wrong; the text says which.
@@ -38,8 +38,9 @@ def query(sql: str, folder: Path, topic: str = "enriched-events") -> tuple[list[
         raise StackError(f"{contract.name} does not exist yet: run `make demo` first")
     with duckdb.connect() as connection:
         connection.register("events", table.scan().to_arrow())
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         try:
-            found = connection.sql(sql)
+            found = connection.execute(sql).to_arrow_table()
         except duckdb.Error as error:
             raise StackError(f"the statement failed: {error}") from error
-        return (list(found.columns), found.fetchall()) if found is not None else ([], [])
+        return found.column_names, found.to_pylist()

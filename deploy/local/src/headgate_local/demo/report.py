@@ -32,8 +32,9 @@ class DemoReport:
         comparison: The table held against the topic.
         expected_events: How many events the demo sent.
         dead_letters: Records in the dead-letter topics.
-        freshness_ms: Commit time less produce time of every row, ascending.
+        freshness_ms: Commit time less produce time of every row whose snapshot is still known, ascending.
         kills: How often each service was killed.
+        kills_before_last_row: How many of these kills came while rows were still missing.
         elapsed_s: From the first event sent until the last was queryable.
         total_s: The whole command, set-up of the stack included.
     """
@@ -45,6 +46,12 @@ class DemoReport:
     elapsed_s: float
     total_s: float
     kills: dict[str, int] = field(default_factory=dict)
+    kills_before_last_row: int = 0
+
+    @property
+    def unmeasured(self) -> int:
+        """Rows without a freshness: the snapshot that added them has expired, and with it the time of its commit."""
+        return self.comparison.rows - len(self.freshness_ms)
 
     @property
     def faults(self) -> list[str]:
@@ -78,11 +85,23 @@ class DemoReport:
             "output_tokens": c.totals["output_tokens"],
             "cost_usd": c.totals["cost_microdollars"] / MICRODOLLARS,
             "freshness_ms": {"p50": self._freshness(0.5), "p99": self._freshness(0.99)},
+            "rows_without_freshness": self.unmeasured,
             "elapsed_s": round(self.elapsed_s, 1),
             "total_s": round(self.total_s, 1),
             "kills": self.kills,
+            "kills_before_last_row": self.kills_before_last_row,
             "faults": self.faults,
         }
+
+    def figures(self) -> dict[str, float]:
+        """The report's numbers, flat."""
+        flat: dict[str, float] = {}
+        for name, value in self.as_json().items():
+            parts = value.items() if isinstance(value, dict) else [("", value)]
+            for part, number in parts:
+                if isinstance(number, int | float):
+                    flat[f"{name}_{part}" if part else name] = number
+        return flat
 
     def as_table(self) -> Table:
         """The report for a terminal."""
@@ -105,7 +124,8 @@ class DemoReport:
             f"the model {c.tiers['model']:,}, and the fallback {c.tiers['fallback']:,} while the model was away. "
             f"The model was asked {c.totals['model_calls']:,} times for ${c.totals['cost_microdollars'] / MICRODOLLARS:.4f}. "
             f"Half of the rows could be queried {self._freshness(0.5) / 1000:.1f} s after their event was produced, "
-            f"99 % after {self._freshness(0.99) / 1000:.1f} s."
+            f"99 % after {self._freshness(0.99) / 1000:.1f} s"
+            + (f"; {self.unmeasured:,} rows are left out, their snapshots have expired." if self.unmeasured else ".")
         )
 
     def _freshness(self, share: float) -> float:

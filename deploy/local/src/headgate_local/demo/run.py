@@ -19,7 +19,8 @@ from headgate_local.demo import lakehouse
 from headgate_local.demo.disturbances import Disturber, kills, outage
 from headgate_local.demo.report import DemoReport
 from headgate_local.demo.verify import compare, read_topic, source_events
-from headgate_local.folder import StackError
+from headgate_local.folder import LOCK_NAME, FolderLock, StackError
+from headgate_local.identity import clean_leftovers
 from headgate_local.platform import Platform
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ PURCHASES = ("lifetimes", "lifetimes/datasets/CDNOW_master.txt")
 KILLED = ("enricher-0", "writer-0")
 KILLS_EACH = 3
 OUTAGE_S = 2.0
-CHAOS_LOAD_S = 45.0
+CHAOS_LOAD_S = 60.0
 STALL_S = 90.0
 LOOK_S = 0.25
+PRODUCER_TIMEOUT_S = 60.0
 DISTURBANCES_TIMEOUT_S = 120.0
 
 
@@ -71,8 +73,28 @@ def purchases_file() -> Path:
         raise StackError(f"the demo's data is not installed (package {package}): run `make setup`") from None
 
 
+def discard(data: Path) -> None:
+    """Remove a stack's data folder with all it holds; harmless where there is none.
+
+    Raises:
+        InUseError: A stack runs in it.
+        StackError: It holds something that is no stack's.
+    """
+    if not data.exists():
+        return
+    if not (data / LOCK_NAME).exists():
+        raise StackError(f"{data} is no data folder of a stack, and is not removed: give another folder")
+    lock = FolderLock(data)
+    lock.acquire()
+    try:
+        clean_leftovers(data / "run")
+        shutil.rmtree(data)
+    finally:
+        lock.release()
+
+
 class DemoRun:
-    """One run in ``folder``, which is emptied first."""
+    """One run in ``folder``, whose data of an earlier run are removed first."""
 
     def __init__(self, options: DemoOptions, folder: Path, progress: Progress) -> None:
         self._options = options
@@ -90,7 +112,7 @@ class DemoRun:
     def execute(self) -> DemoReport:
         """Run it all and return what was found; everything is stopped afterwards."""
         began = time.monotonic()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        discard(self._folder / "data")
         with self._platform:
             disturber = self._disturber()
             self._say(f"sending {self._options.events:,} events in {self._options.load_s:.0f} s")
@@ -98,10 +120,10 @@ class DemoRun:
             load = self._start_load()
             disturber.start()
             self._await_rows(load)
-            elapsed_s = time.monotonic() - load_began
+            stored_s = time.monotonic()
             disturber.finish(DISTURBANCES_TIMEOUT_S)
             self._drain()
-            return self._report(disturber, elapsed_s, began)
+            return self._report(disturber, load_began, stored_s, began)
 
     def _disturber(self) -> Disturber:
         load_s, planned = self._options.load_s, []
@@ -150,6 +172,8 @@ class DemoRun:
                 if seen != rows:
                     rows, moved_at = seen, time.monotonic()
                     self._say(f"{rows:,} of {self._options.events:,} events can be queried")
+            if rows >= self._options.events and load.wait(PRODUCER_TIMEOUT_S):
+                raise StackError(f"the producer ended with code {load.returncode}: see {self._folder}/produce.log")
         finally:
             load.terminate()
             load.wait()
@@ -157,11 +181,12 @@ class DemoRun:
     def _drain(self) -> None:
         """Stop the services in the order of the flow, so that nothing is on its way when the rows are compared."""
         for name in ("producer-0", "enricher-0", "writer-0"):
+            self._platform.processes[name].wait_ready()  # the last kill may have been a moment ago
             code = self._platform.processes[name].stop()
             if code != 0:
                 raise StackError(f"{name} did not stop cleanly: it ended with code {code}")
 
-    def _report(self, disturber: Disturber, elapsed_s: float, began: float) -> DemoReport:
+    def _report(self, disturber: Disturber, load_began: float, stored_s: float, began: float) -> DemoReport:
         stack, id_path = self._platform.stack, self._source.fields.event_id or ""
         self._say("comparing every row with the event that went in")
         events = source_events(stack.bootstrap_servers, stack.registry_url, SOURCE_TOPIC)
@@ -175,8 +200,9 @@ class DemoRun:
                 1 for topic in self._dead_letter_topics for _ in read_topic(stack.bootstrap_servers, topic)
             ),
             freshness_ms=lakehouse.freshness_ms(table, "processing_metadata.ingestion_time"),
-            kills={name: disturber.done[f"kill -9 {name}"] for name in KILLED if self._options.chaos},
-            elapsed_s=elapsed_s,
+            kills={name: len(disturber.done[f"kill -9 {name}"]) for name in KILLED if self._options.chaos},
+            kills_before_last_row=sum(at_s < stored_s for name in KILLED for at_s in disturber.done[f"kill -9 {name}"]),
+            elapsed_s=stored_s - load_began,
             total_s=time.monotonic() - began,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headgate_runtime.config import SettingsGroup
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 
@@ -46,7 +47,7 @@ class GuardrailSettings(BaseModel):
     version: str = Field(pattern=r"^([1-9][0-9]{0,7}|DRAFT)$")
 
 
-class BedrockSettings(BaseModel):
+class BedrockSettings(SettingsGroup):
     """Where to call models, as whom, and within which limits.
 
     Attributes:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
-from headgate_runtime.errors import RejectedError, UnavailableError
+from headgate_runtime.errors import FencedError, RejectedError, UnavailableError
 from headgate_runtime.kafka.client import ClientContext
 from headgate_runtime.records import Record, TopicPartition
 
@@ -18,8 +21,17 @@ if TYPE_CHECKING:
     from headgate_runtime.config import KafkaSettings
     from headgate_runtime.kafka.protocols import OnAssign, OnRemove
 
+_log = logging.getLogger(__name__)
+
 _CALL_TIMEOUT_S: Final = 15.0
 _END_OF_PARTITION: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own codes are spelled so
+_WARN_EVERY_S: Final = 30.0
+_OUTSIDE_CODES: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001 - as above
+_OUTSIDE: Final = (
+    ". The offset to go on from is outside the log: retention removed records before they were read, or the topic was "
+    "created again. Bring them back; or stop the service, set the offsets of group {group} to where it may go on "
+    "(kafka-consumer-groups --reset-offsets), which gives up what lies between, and start it again"
+)
 
 _PREFERENCES: Final = {
     "isolation.level": "read_committed",
@@ -66,11 +78,12 @@ class KafkaConsumer:
     ) -> None:
         self._context = ClientContext(settings)
         membership = {"group.id": group_id} | ({"group.instance.id": instance_id} if instance_id else {})
-        own = {**_PREFERENCES, **membership}
+        own = {**_PREFERENCES, **membership, "on_commit": self._committed}
         self._consumer = self._context.make(Consumer, own, properties=properties, fixed=(*_FIXED, *membership))
         self._starts: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._group_id = group_id
+        self._warned: dict[int, float] = {}
 
     def subscribe(self, topics: Sequence[str], *, on_assign: OnAssign, on_revoke: OnRemove, on_lost: OnRemove) -> None:
         """Join the group; see ``RecordConsumer``."""
@@ -160,11 +173,14 @@ class KafkaConsumer:
                 behind[partition] = max(0, watermarks[1] - position)
         return behind
 
-    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit the group's next offsets and wait for the answer."""
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool = True) -> None:
+        """Commit the group's next offsets; see ``RecordConsumer``."""
         if not offsets:
             return
         wanted = [ClientPartition(*partition, offset) for partition, offset in offsets.items()]
+        if not wait:  # the answer goes to _committed
+            self._call("commit", lambda: self._consumer.commit(offsets=wanted, asynchronous=True))
+            return
         for done in self._call("commit", lambda: self._consumer.commit(offsets=wanted, asynchronous=False)):
             if done.error is not None:
                 raise self._context.translate(done.error, "commit")
@@ -204,6 +220,15 @@ class KafkaConsumer:
         low, high = self._call("read watermarks", ask)
         return low, high
 
+    def _committed(self, error: KafkaError | None, partitions: Sequence[ClientPartition]) -> None:
+        """Take the answer to a commit nobody waited for; the client calls it during a poll."""
+        for fault in filter(None, (error, *(partition.error for partition in partitions))):
+            meaning = self._context.translate(fault, "commit")
+            if isinstance(meaning, FencedError):
+                raise meaning
+            _log.warning("group offsets not committed: %s", meaning)
+            return
+
     def _event(self, message: Any) -> bool:
         """Take a message that is no record: note an end of partition, raise an error; a passing fault is retried."""
         error = message.error()
@@ -212,11 +237,19 @@ class KafkaConsumer:
             return False
         fault = self._context.translate(error, "consume")
         if isinstance(fault, UnavailableError):
+            self._warn(error.code(), fault)
             return False
+        if not isinstance(fault, RejectedError):
+            raise fault
         where = f" of {message.topic()}/{message.partition()}" if message.topic() else ""
-        if isinstance(fault, RejectedError):
-            raise RejectedError(f"{fault}{where}")
-        raise fault
+        advice = _OUTSIDE.format(group=self._group_id) if error.code() in _OUTSIDE_CODES else ""
+        raise RejectedError(f"{fault}{where}{advice}")
+
+    def _warn(self, code: int, fault: UnavailableError) -> None:
+        now_s = time.monotonic()
+        if now_s - self._warned.get(code, -math.inf) >= _WARN_EVERY_S:
+            self._warned[code] = now_s
+            _log.warning("%s; it is tried again", fault)
 
     def _call(self, action: str, call: Callable[[], Any]) -> Any:
         try:

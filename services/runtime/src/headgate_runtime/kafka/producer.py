@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import OnDelivery, OnOffset
     from headgate_runtime.records import OutgoingRecord
 
-_CLOSE_TIMEOUT_S: Final = 10.0
-
 PREFERENCES: Final = {
     "enable.idempotence": "true",
     "acks": "all",
@@ -69,13 +67,13 @@ class KafkaProducer:
         """Return how many records wait for their acknowledgement."""
         return len(self._producer)
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = 10.0) -> None:
         """Flush.
 
         Raises:
-            UnavailableError: Records are still queued after ten seconds, and are given up.
+            UnavailableError: Records are still queued when the time is up, and are given up.
         """
-        if left := self.flush(_CLOSE_TIMEOUT_S):
+        if left := self.flush(timeout_s):
             raise UnavailableError(f"{left} records were never acknowledged: the brokers do not answer")
 
     def _delivered(

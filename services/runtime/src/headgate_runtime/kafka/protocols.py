@@ -26,8 +26,8 @@ class RecordConsumer(Protocol):
 
         Args:
             topics: Topics to read.
-            on_assign: Gets the new partitions, returns the offsets to start at where the group's committed offset
-                (else the earliest record) is not wanted.
+            on_assign: Gets the new partitions, returns the offsets to start at (``EARLIEST`` for the first record in
+                the log) where the group's committed offset, else the earliest record, is not wanted.
             on_revoke: Gets the partitions that go; they are still owned while it runs, so it may commit.
             on_lost: Gets the partitions that are gone already; nothing can be committed for them.
         """
@@ -65,8 +65,13 @@ class RecordConsumer(Protocol):
     def lag(self) -> dict[TopicPartition, int]:
         """Return records behind per owned partition, from what the last fetches said: no network call."""
 
-    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit the group's next offsets and wait for the answer."""
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool = True) -> None:
+        """Commit the group's next offsets.
+
+        Args:
+            offsets: Next offset by partition.
+            wait: For the answer. Otherwise a fault is only logged, except that a later ``poll`` tells of fencing.
+        """
 
     def group_metadata(self) -> object:
         """Return what a transaction needs to prove that this member still owns its partitions."""
@@ -103,15 +108,15 @@ class RecordProducer(Protocol):
     def outstanding(self) -> int:
         """Return how many records wait for their acknowledgement."""
 
-    def close(self) -> None:
-        """Flush, then let go of the connection."""
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Flush, for so long at most, then let go of the connection."""
 
 
 class TransactionalProducer(Protocol):
     """Produces in transactions that also move a group's offsets.
 
-    ``FencedError`` from any call means another producer holds the transactional id, or the outcome of a commit stays
-    unknown: leave and start clean. After any other error the transaction is still open: ``abort`` it.
+    ``FencedError`` from any call means another producer holds the transactional id, ``InDoubtError`` that the outcome
+    of a commit stays unknown: leave and start clean. After any other error the transaction is still open: ``abort`` it.
     """
 
     def begin(self) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as ClientPartition
 
-from headgate_runtime.errors import BackpressureError, FencedError, HeadgateError
+from headgate_runtime.errors import BackpressureError, FencedError, HeadgateError, InDoubtError
 from headgate_runtime.kafka.client import ClientContext
 from headgate_runtime.kafka.producer import FIXED, PREFERENCES, produce
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from headgate_runtime.config import KafkaSettings
     from headgate_runtime.records import OutgoingRecord, TopicPartition
+
+_ARRIVAL_S: Final = 5.0
 
 
 class KafkaTransactionalProducer:
@@ -45,6 +47,7 @@ class KafkaTransactionalProducer:
         self._producer = self._context.make(Producer, own, fixed=fixed)
         self._failure: HeadgateError | None = None
         self._open = False
+        self._sound = True  # until an error says that the transaction can only be aborted
         self._undecided = False
         self._retry("take over the transactional id", self._producer.init_transactions)
 
@@ -52,7 +55,7 @@ class KafkaTransactionalProducer:
         """Open a transaction."""
         self._call("begin a transaction", self._producer.begin_transaction)
         self._failure = None
-        self._open = True
+        self._open = self._sound = True
 
     def send(self, record: OutgoingRecord) -> None:
         """Add a record to the open transaction; waits while the queue is full."""
@@ -84,6 +87,9 @@ class KafkaTransactionalProducer:
         """Drop the open transaction; does nothing where none is open."""
         if not self._open:
             return
+        if self._sound and self._failure is None:
+            # The coordinator refuses, fatally, to end a transaction it has not heard of: let the records arrive first.
+            self._producer.flush(_ARRIVAL_S)
         self._retry("abort the transaction", self._producer.abort_transaction)
         self._open = False
 
@@ -99,16 +105,18 @@ class KafkaTransactionalProducer:
                 return call(max(0.1, deadline - time.monotonic()))
             except KafkaException as error:
                 fault = error.args[0]
+                self._sound &= not fault.txn_requires_abort()
                 self._undecided &= not fault.txn_requires_abort()
                 if not fault.retriable() or time.monotonic() >= deadline:
                     raise self._meaning(error, action) from error
 
     def _meaning(self, error: KafkaException, action: str) -> HeadgateError:
-        if self._undecided:
-            return FencedError(f"cannot tell whether the transaction was committed: {error}. Start clean to find out")
+        meaning = self._context.translate(error, action)
+        if self._undecided and not isinstance(meaning, FencedError):
+            return InDoubtError(f"cannot tell whether the transaction was committed: {error}. Start clean to find out")
         if error.args[0].txn_requires_abort() and self._failure is not None:
             return self._failure
-        return self._context.translate(error, action)
+        return meaning
 
     def _call(self, action: str, call: Callable[[], Any]) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headgate_runtime.errors import RejectedError, UnavailableError
+from headgate_runtime.records import EARLIEST
 from headgate_runtime.testing.group import GroupMetadata
 
 if TYPE_CHECKING:
@@ -92,12 +93,16 @@ class MemoryConsumer:
         """Return records behind per owned partition."""
         return {each: max(0, self._broker.log(each).stable_end - at) for each, at in self._positions.items()}
 
-    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit the group's next offsets."""
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool = True) -> None:
+        """Commit the group's next offsets; see ``RecordConsumer``."""
         with self._broker.lock:
-            self._broker.check_available()
-            if offsets:
-                self._group.commit(dict(offsets), self.group_metadata())
+            try:
+                self._broker.check_available()
+                if offsets:
+                    self._group.commit(dict(offsets), self.group_metadata())
+            except UnavailableError:
+                if wait:
+                    raise
 
     def group_metadata(self) -> GroupMetadata:
         """Return this member's proof of membership."""
@@ -140,7 +145,8 @@ class MemoryConsumer:
             starts = on_assign(new)
             for partition in new:
                 committed = self._group.committed.get(partition, 0)
-                self._positions[partition] = starts.get(partition, committed)
+                start = starts.get(partition, committed)
+                self._positions[partition] = 0 if start == EARLIEST else start
 
     def _revoke(self, partitions: Collection[TopicPartition]) -> None:
         if not partitions or self._callbacks is None:

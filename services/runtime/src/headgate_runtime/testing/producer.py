@@ -54,7 +54,7 @@ class MemoryProducer:
         """Return how many records wait for their acknowledgement."""
         return len(self._queue)
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = 10.0) -> None:  # noqa: ARG002 - nothing here takes time
         """Flush."""
         self.poll()
 

@@ -52,11 +52,6 @@ class MemoryRegistry:
             versions.append(schema_id)
         return schema_id
 
-    def subjects(self) -> list[str]:
-        """Return the names of all subjects."""
-        self._answer()
-        return sorted(self._subjects)
-
     def versions(self, subject: str) -> list[int]:
         """Return the versions of a subject; empty where it does not exist."""
         self._answer()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headgate_runtime.errors import RejectedError, UnavailableError
-from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+from headgate_runtime.records import EARLIEST, OutgoingRecord, Record, TopicPartition
 from headgate_runtime.testing.behaviour.suite import WAIT_S, Suite, wait_balanced
 from headgate_runtime.testing.waiting import eventually
 
@@ -55,6 +55,16 @@ class ConsumerBehaviour(Suite):
         self.produce(topic, b"x", b"y", partition=1)
         member = self.member(topic, group, {TopicPartition(topic, 0): 1})
         member.wait_values([b"b", b"c", b"x", b"y"])
+
+    def test_the_worker_may_start_at_the_earliest_record_whatever_is_committed(self) -> None:
+        topic, group = self.kafka.create_topic(1), self.kafka.unique("group")
+        partition = TopicPartition(topic, 0)
+        self.produce(topic, b"a", b"b", b"c")
+        first = self.member(topic, group)
+        first.wait_values([b"a", b"b", b"c"])
+        first.consumer.commit({partition: 2})
+        first.consumer.close()
+        self.member(topic, group, {partition: EARLIEST}).wait_values([b"a", b"b", b"c"])
 
     def test_a_start_outside_the_log_is_an_error_and_no_silent_jump(self) -> None:
         topic = self.kafka.create_topic(1)

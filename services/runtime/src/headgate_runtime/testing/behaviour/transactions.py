@@ -50,6 +50,20 @@ class TransactionBehaviour(Suite):
         member.wait_positions(end, partition)
         assert member.consumer.lag() == {partition: 0}
 
+    def test_an_abort_before_the_broker_has_seen_anything_is_harmless(self) -> None:
+        topic = self.kafka.create_topic(4)
+        producer = self.transactional()
+        for number in range(10):
+            producer.begin()
+            for index in range(500):
+                producer.send(OutgoingRecord(topic, None, b"dropped" * 50, partition=index % 4))
+            producer.abort()
+            producer.begin()
+            producer.send(OutgoingRecord(topic, None, b"%d" % number, partition=0))
+            producer.commit({}, None)
+        producer.close()
+        self.member(topic, self.kafka.unique("group")).wait_values([b"%d" % number for number in range(10)])
+
     def test_offsets_move_with_the_records_or_not_at_all(self) -> None:
         source, sink, group = self.kafka.create_topic(1), self.kafka.create_topic(1), self.kafka.unique("group")
         self.produce(source, b"a", b"b")

@@ -1,0 +1,138 @@
+"""The demo's smaller parts: what it removes, what it asks, what it calls wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from headgate_local.catalog import create_tables
+from headgate_local.demo.disturbances import Disturbance, Disturber
+from headgate_local.demo.query import query
+from headgate_local.demo.report import DemoReport
+from headgate_local.demo.run import discard
+from headgate_local.demo.verify import Comparison
+from headgate_local.folder import FolderLock, InUseError, StackError
+from headgate_local.stack import Stack
+from pyiceberg.catalog import load_catalog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_an_earlier_run_is_discarded(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with FolderLock(data):
+        (data / "kafka").mkdir()
+    discard(data)
+    assert not data.exists()
+    discard(data)
+
+
+def test_what_is_no_stack_is_never_removed(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(StackError, match="is not removed"):
+        discard(tmp_path)
+    assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_a_run_that_goes_on_is_not_discarded(tmp_path: Path) -> None:
+    with FolderLock(tmp_path), pytest.raises(InUseError):
+        discard(tmp_path)
+    assert tmp_path.exists()
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A folder whose table holds one row with a time."""
+    properties = Stack(tmp_path / "data").catalog
+    create_tables(properties)
+    row = {"event_id": "a", "at": dt.datetime(2026, 1, 2, tzinfo=dt.UTC)}
+    catalog = load_catalog(**properties)
+    catalog.create_namespace("lakehouse")
+    rows = pa.Table.from_pylist([row])
+    catalog.create_table("lakehouse.enriched_events", schema=rows.schema).append(rows)
+    return tmp_path
+
+
+def test_rows_with_times_can_be_asked_for(stored: Path) -> None:
+    columns, rows = query("SELECT * FROM events", stored)
+    assert columns == ["event_id", "at"]
+    assert [row["event_id"] for row in rows] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT nope", "SELECT CAST(event_id AS INT) FROM events", "FROM read_csv('/etc/hosts')"]
+)
+def test_a_wrong_statement_is_said_to_be_wrong(stored: Path, sql: str) -> None:
+    with pytest.raises(StackError, match="the statement failed"):
+        query(sql, stored)
+
+
+def test_without_a_table_the_way_to_one_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="make demo"):
+        query("SELECT 1", tmp_path)
+
+
+def report(**changes: Any) -> DemoReport:
+    tiers = Counter(rules=7, model=2, fallback=1)
+    known: dict[str, Any] = {
+        "comparison": Comparison(events_in=10, rows=10, tiers=tiers),
+        "expected_events": 10,
+        "dead_letters": 0,
+        "freshness_ms": [float(row) for row in range(10)],
+        "elapsed_s": 1.0,
+        "total_s": 2.0,
+    }
+    return DemoReport(**(known | changes))
+
+
+def test_an_exact_run_has_no_faults() -> None:
+    assert report().faults == []
+    assert report().figures()["decisions_by_tier_model"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"dead_letters": 3}, "3 records went to dead letters"),
+        ({"expected_events": 12}, "2 events did not reach the topic"),
+        ({"comparison": Comparison(events_in=10, rows=9, missing=1, tiers=Counter(rules=9))}, "1 events are missing"),
+        ({"comparison": Comparison(events_in=10, rows=10, tiers=Counter(rules=10))}, "by the tier model"),
+    ],
+)
+def test_a_fault_is_named(changes: dict[str, Any], fault: str) -> None:
+    assert any(fault in found for found in report(**changes).faults)
+    assert report(**changes).summary().startswith("The run is not exact")
+
+
+def test_rows_whose_commit_time_is_not_known_any_more_are_counted() -> None:
+    assert report().figures()["rows_without_freshness"] == 0
+    assert "left out" not in report().summary()
+    known_of_some = report(freshness_ms=[1.0, 2.0])
+    assert known_of_some.figures()["rows_without_freshness"] == 8
+    assert "8 rows are left out" in known_of_some.summary()
+
+
+def test_disturbances_are_done_in_the_order_of_their_times() -> None:
+    order: list[str] = []
+    disturber = Disturber(
+        [Disturbance(0.02, "late", lambda: order.append("late")), Disturbance(0, "soon", lambda: order.append("soon"))],
+        say=lambda _: None,
+    )
+    disturber.start()
+    disturber.finish(5)
+    assert order == ["soon", "late"]
+    assert {what: len(times) for what, times in disturber.done.items()} == {"soon": 1, "late": 1}
+
+
+def test_a_disturbance_that_fails_fails_the_run() -> None:
+    def fail() -> None:
+        raise StackError("no such process")
+
+    disturber = Disturber([Disturbance(0, "kill", fail)], say=lambda _: None)
+    disturber.start()
+    with pytest.raises(StackError, match="no such process"):
+        disturber.finish(5)
