@@ -274,7 +274,7 @@ def test_it_is_not_ready_while_a_record_waits_too_long(trouble: str, monkeypatch
     assert "has waited 31 s" in (world.dispatcher.why_not_ready() or "")
     world.registry_away = False
     monkeypatch.undo()
-    world.answers = [(work, Answer(RULES, None, asked=True, seconds=0.1)) for work in world.asked]
+    world.answers = [(work, Answer(RULES, None, seconds=0.1)) for work in world.asked]
     for _ in range(3):
         world.pass_time(5.0)
     assert world.dispatcher.why_not_ready() is None
