@@ -22,6 +22,7 @@ import httpx
 from headgate_enricher.pricing import load_prices
 from headgate_local.platform import Platform, Replicas
 from headgate_local.progress import PlainProgress
+from headgate_runtime.errors import UnavailableError
 from headgate_schemas.agent import Usage
 
 from tests.load.bounds import Bound, report
@@ -88,17 +89,25 @@ def spend(platform: Platform) -> int:
     traffic, progress = Traffic(endpoints, keys=KEYS), Progress(endpoints, "enricher")
     pace, kills, chance = Pace(PER_S, EVENTS), 0, random.Random(1)  # noqa: S311 - no secret
     kill_s, end_s = time.monotonic() + KILL_EVERY_S, time.monotonic() + EVENTS / PER_S + DRAIN_TIMEOUT_S
-    while not (pace.over and progress.done() >= EVENTS):
+    while not (pace.over and done(progress) >= EVENTS):
         traffic.send(pace.due(), SHARE)
         if time.monotonic() >= kill_s and not pace.over:
             platform.processes[f"enricher-{chance.randrange(REPLICAS)}"].kill9()
             kills += 1
             kill_s = time.monotonic() + KILL_EVERY_S
         if time.monotonic() > end_s:
-            raise TimeoutError(f"{progress.done()} of {EVENTS} events are decided; see {platform.folder}")
+            raise TimeoutError(f"{done(progress)} of {EVENTS} events are decided; see {platform.folder}")
     for client in (traffic, progress, model):
         client.close()
     return kills
+
+
+def done(progress: Progress) -> int:
+    """Events the group is past; 0 while that cannot be known, as a killed replica's transaction is still open."""
+    try:
+        return progress.done()
+    except UnavailableError:
+        return 0
 
 
 def accounts(platform: Platform, replica: str) -> list[dict[str, Any]]:
