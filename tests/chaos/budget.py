@@ -92,8 +92,9 @@ def spend(platform: Platform) -> int:
     while not (pace.over and done(progress) >= EVENTS):
         traffic.send(pace.due(), SHARE)
         if time.monotonic() >= kill_s and not pace.over:
-            platform.processes[f"enricher-{chance.randrange(REPLICAS)}"].kill9()
-            kills += 1
+            victim = platform.processes[f"enricher-{chance.randrange(REPLICAS)}"]
+            kills += victim.running
+            victim.kill9()
             kill_s = time.monotonic() + KILL_EVERY_S
         if time.monotonic() > end_s:
             raise TimeoutError(f"{done(progress)} of {EVENTS} events are decided; see {platform.folder}")
