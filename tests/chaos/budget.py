@@ -49,6 +49,7 @@ ENVIRONMENT = {
     "HEADGATE_ENRICHER_BUDGET__LIMITS": json.dumps([LIMIT]),
     "HEADGATE_ENRICHER_MODELS__PRIMARY": json.dumps({"id": PRIMARY}),
     "HEADGATE_ENRICHER_MODELS__CHEAPER": json.dumps({"id": CHEAPER}),
+    "HEADGATE_ENRICHER_EVENT_DEADLINE_S": "20",  # the budget shall decide, not how busy the machine is
     "HEADGATE_ENRICHER_CACHED_ANSWERS": "0",  # every grey event is a demand
 }
 BOUNDS = (
@@ -62,6 +63,7 @@ BOUNDS = (
     Bound("answers_primary", at_least=1),
     Bound("answers_cheaper", at_least=1),
     Bound("refused_for_budget", at_least=1),
+    Bound("fallbacks_without_reason", at_most=0),
     Bound("replicas_that_disagree", at_most=0),
 )
 
@@ -152,6 +154,7 @@ def figures(
         "answers_primary": answers[PRIMARY],
         "answers_cheaper": answers[CHEAPER],
         "refused_for_budget": found.reasons[BUDGET],
+        "fallbacks_without_reason": found.reasons[None],
         "replicas_that_disagree": sum(view != views[0] for view in views),
     }
 
