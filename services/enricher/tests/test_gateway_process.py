@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from headgate_enricher.bedrock import ModelFactory, deadline
+from headgate_enricher.bedrock import ModelFactory, ModelSettings, deadline
 from headgate_enricher.config import Settings
 from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router
@@ -246,3 +246,23 @@ def test_a_guardrail_and_a_cache_point_go_with_the_request(server: BedrockServer
     assert short["guardrailConfig"] == {"guardrailIdentifier": "gr1", "guardrailVersion": "3"}
     assert [list(block) for block in short["system"]] == [["text"]]
     assert [list(block) for block in long["system"]] == [["text"], ["cachePoint"]]
+
+
+def test_models_come_from_the_environment_by_their_id_or_with_their_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "KAFKA__BOOTSTRAP_SERVERS": "nobody:1",
+        "REGISTRY__URL": "http://nobody:1",
+        "MODELS__PRIMARY": PRIMARY,
+        "MODELS__CHEAPER": '{"id": "us.amazon.nova-micro-v1:0", "tokens_per_minute": 9000}',
+        "MODELS__FALLBACK": OTHER,
+        "BEDROCK__GUARDRAIL__ID": "gr1",
+        "BEDROCK__GUARDRAIL__VERSION": "DRAFT",
+    }.items():
+        monkeypatch.setenv(f"HEADGATE_ENRICHER_{name}", value)
+    settings = Settings()
+    assert (settings.models.primary.id, settings.models.primary.tokens_per_minute) == (PRIMARY, None)
+    assert settings.models.cheaper == ModelSettings(id=FALLBACK, tokens_per_minute=9_000)
+    assert settings.models.fallback == ModelSettings(id=OTHER)
+    assert settings.bedrock.guardrail is not None
+    monkeypatch.setenv("HEADGATE_ENRICHER_MODELS__PRIMARY", '{"id": "m", "requests_per_minute": 60}')
+    assert Settings().models.primary == ModelSettings(id="m", requests_per_minute=60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from headgate_runtime.errors import UnavailableError
 from headgate_schemas.agent import Usage
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from headgate_enricher.gateway.routes import Routes, RouteTable
 
 _ANOTHER_MODEL_HELPS: Final = frozenset({"throttled", "unavailable", "timeout", "model_error", "denied"})
-
-logger = structlog.get_logger(__name__)
 
 
 class Calls:
@@ -122,6 +119,6 @@ class Calls:
     async def _record(self, context: CallContext, number: int, answer: RecordedAnswer) -> None:
         try:
             await self._recordings.store(context, number, answer)
-        except UnavailableError as error:
+        except UnavailableError:
+            # Used all the same; whoever keeps answers says why, once in a while.
             self._metrics.unrecorded()
-            logger.warning("an answer was not recorded", error=str(error))
