@@ -61,9 +61,10 @@ bench: $(READY) ## Measure against a peer or a limit in the same run (build/benc
 bench-enricher: $(READY) ## The enricher beside a naive agent loop (LONG=1: half an hour)
 	$(BIN)/python -m tests.bench.enricher $(FORM)
 
-chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model (LONG=1: longer)
+chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model; run out of budget (LONG=1: longer)
 	$(BIN)/python -m tests.chaos.enricher $(FORM)
 	$(BIN)/python -m tests.chaos.throttle $(FORM)
+	$(BIN)/python -m tests.chaos.budget
 
 eval: $(READY) ## The risk agent's precision, recall and cost, and injections against it (build/eval/)
 	$(BIN)/python -m tests.eval.risk

@@ -11,7 +11,7 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headgate_local.demo.report import percentile
 from headgate_local.platform import Platform, Replicas
@@ -57,7 +57,16 @@ def main() -> int:
             rates[100] = bench.enrich(arguments.grey_events)
             steady = bench.steady(STEADY_PER_S, COMPARED / 100, seconds)
             bench.close()
-    details = {"events": arguments.events, "model_latency_ms": LATENCY_MS, "processes": 1, "steady_s": seconds}
+    details: dict[str, Any] = {
+        "events": arguments.events,
+        "model_latency_ms": LATENCY_MS,
+        "processes": 1,
+        "steady_s": seconds,
+    }
+    details["model_calls_per_event"] = {
+        "enricher": {share: round(rate.model_calls_per_event, 4) for share, rate in rates.items()},
+        "naive_loop": round(naive.model_calls_per_event, 4),
+    }
     return report("bench", "enricher", _figures(rates, naive, steady), BOUNDS, details)
 
 

@@ -49,6 +49,11 @@ class Rate:
     cpu_us_per_event: float
     model_calls_per_s: float
 
+    @property
+    def model_calls_per_event(self) -> float:
+        """Answers of the model an event: what is remembered of a key moves the share, look-ups add rounds."""
+        return self.model_calls_per_s / self.events_per_s
+
 
 @dataclass
 class Steady:

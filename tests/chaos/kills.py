@@ -59,11 +59,6 @@ class Recoveries:
                     kill.recovery_s = at_s - kill.at_s
 
     @property
-    def open(self) -> bool:
-        """Whether a kill has not been recovered from."""
-        return bool(self._open())
-
-    @property
     def seconds(self) -> list[float]:
         """Recovery times, in the order of the kills; those a later kill took the place of are left out."""
         return [kill.recovery_s for kill in self.kills if kill.recovery_s is not None]
@@ -84,8 +79,8 @@ class Killer:
 
     def __init__(self, replicas: Sequence[ServiceProcess], *, times: int, within_s: float, seed: int) -> None:
         draw = random.Random(seed)  # noqa: S311 - chooses moments, guards nothing
-        self._replicas = list(replicas)
-        self._planned = [(moment, draw.choice(self._replicas)) for moment in _moments(draw, times, within_s)]
+        moments = sorted(draw.uniform(0, within_s) for _ in range(times))
+        self._planned = [(moment, draw.choice(list(replicas))) for moment in moments]
 
     def strike(self, elapsed_s: float) -> str | None:
         """Kill if a kill is due after so many seconds; returns the victim's name."""
@@ -95,7 +90,3 @@ class Killer:
         victim.kill9()
         victim.revive()
         return victim.name
-
-
-def _moments(draw: random.Random, times: int, within_s: float) -> list[float]:
-    return sorted(draw.uniform(0, within_s) for _ in range(times))

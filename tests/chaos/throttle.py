@@ -44,7 +44,7 @@ BOUNDS = (
     Bound("out_of_order", at_most=0),
     Bound("dead_letters", at_most=0),
     Bound("restarts", at_most=0),
-    Bound("calls_per_grey_event", at_most=BedrockSettings().max_attempts),
+    Bound("attempts_per_event_throttled", at_most=BedrockSettings().max_attempts),
     Bound("fallbacks_while_throttled", at_least=1),
     Bound("model_decisions_while_throttled", at_most=0),
     Bound("fallbacks_without_reason", at_most=0),
@@ -59,7 +59,8 @@ class Window:
     Attributes:
         begin_ms: When it began.
         end_ms: When it ended.
-        calls: Calls the endpoint got meanwhile.
+        calls: Calls the endpoint got meanwhile; none is answered, so each is an attempt of some event's first call.
+        fallbacks: Decisions of the fallback meanwhile.
         tiers: Decisions meanwhile on events that also arrived meanwhile, by tier; the first seconds, when answers to
             older calls still come, are left out.
         recovered_ms: First decision of the model on an event that arrived after the end.
@@ -68,11 +69,13 @@ class Window:
     begin_ms: float = 0.0
     end_ms: float = 0.0
     calls: int = 0
+    fallbacks: int = 0
     tiers: dict[str, int] = field(default_factory=dict)
     recovered_ms: float | None = None
 
     def saw(self, seen: Seen) -> None:
         """Take note of an output."""
+        self.fallbacks += seen.tier == FALLBACK and bool(self.begin_ms) and not self.end_ms
         if self.begin_ms and seen.arrived_ms > self.begin_ms + SETTLED_S * 1000 and not self.end_ms:
             self.tiers[seen.tier] = self.tiers.get(seen.tier, 0) + 1
         if self.end_ms and self.recovered_ms is None and seen.tier == MODEL:
@@ -135,7 +138,7 @@ def figures(window: Window, found: Exactness, stats: Mapping[str, Any], restarts
         "grey_events": grey,
         "calls": stats["calls"],
         "calls_while_throttled": window.calls,
-        "calls_per_grey_event": round(stats["calls"] / max(1, grey), 2),
+        "attempts_per_event_throttled": round(window.calls / max(1, window.fallbacks), 2),
         "fallbacks_while_throttled": window.tiers.get(FALLBACK, 0),
         "model_decisions_while_throttled": window.tiers.get(MODEL, 0),
         "fallbacks_without_reason": found.reasons[None],

@@ -10,6 +10,7 @@ import pytest
 from headgate_agent_risk.agent import RiskAgent
 from headgate_agent_risk.context import RiskContext, load_context
 from headgate_schemas.agent import Agent, GreyCase, Memory
+from hypothesis import settings
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.runnables import Runnable
+
+settings.register_profile("patient", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("patient")
 
 NOON_MS = 1_760_011_200_000
 Event = dict[str, Any]

@@ -65,7 +65,7 @@ def test_it_is_found_by_the_name_of_the_tool() -> None:
 
 UNSURE = {
     "event_type": "transaction",
-    "score": 0.6,
+    "score": 0.35,
     "signals": "amount_above_typical,cash_like_merchant",
     "merchant_class": "cash_like",
     "merchant": "Gift Card Shop",
@@ -79,7 +79,7 @@ def test_it_looks_up_where_the_balance_could_tip_and_only_once(context: Any) -> 
     assert calls.keys() == set(context.policy.tools)
     assert calls["currency_reference"] == {"currency": "USD"}
     assert look_up_first(UNSURE, {"account_history": None}) == {}
-    assert look_up_first({**UNSURE, "score": 0.2}, {}) == {}
+    assert look_up_first({**UNSURE, "score": 0.05}, {}) == {}
     assert look_up_first({**UNSURE, "event_type": "login"}, {}).keys() == {"account_history"}
 
 

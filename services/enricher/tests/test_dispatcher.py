@@ -91,6 +91,9 @@ class Surroundings:
     def restore(self, partitions: Mapping[TopicPartition, object]) -> None:
         assert list(partitions) == [SOURCE]
 
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        assert set(partitions) <= {SOURCE}
+
     def answers_from(self, source: TopicPartition) -> int:
         assert source == SOURCE
         return 0

@@ -17,10 +17,11 @@ from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
+from headgate_runtime.state import StateStore
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer, MemoryRegistry
 from headgate_runtime.testing.producer import MemoryTransactionalProducer
 from headgate_schemas import Contracts
-from headgate_schemas.agent import Decision, Event
+from headgate_schemas.agent import Decision, Event, Memory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -56,7 +57,7 @@ class Replica:
     def __init__(self, broker: MemoryBroker) -> None:
         self.broker = broker
         self.now_s = 0.0
-        self.read_away = False
+        self.read_away = self.memory_away = False
         self.triaged: list[bytes] = []
         registry = MemoryRegistry()
         registry.register(CONTRACT.subject, RECORD.text)
@@ -77,6 +78,10 @@ class Replica:
             dead_letters=cast("Any", None),
             outbox=Outbox(MemoryTransactionalProducer(broker, "t"), lambda: self.now_s),
             progress_log=self.progress_log,
+            results=cast("Any", self),
+            memories=StateStore(
+                topic="memory", namespace="group", codec=cast("Any", self), read=self.read_memory, capacity=10
+            ),
             limits=Limits(commit_interval_s=0.0),
             metrics=EnricherMetrics(Metrics()),
             clock=lambda: self.now_s,
@@ -93,10 +98,32 @@ class Replica:
             raise UnavailableError("did not reach the end")
         return self.broker.read_compacted(topic, partitions)
 
+    def read_memory(self, *_: object) -> None:
+        if self.memory_away:
+            raise UnavailableError("did not reach the end")
+
+    def restore(self, partitions: Collection[TopicPartition]) -> None:
+        assert set(partitions) <= set(SOURCES)
+
+    def release(self, partitions: Collection[TopicPartition]) -> None:
+        assert set(partitions) <= set(SOURCES)
+
+    def answers_from(self, source: TopicPartition) -> int:
+        assert source in SOURCES
+        return 0
+
+    def dump(self, state: Memory) -> bytes:
+        raise AssertionError(state)
+
+    def remember(self, memory: Memory | None, event: Event) -> Memory | None:
+        assert memory is None
+        assert event
+        return None
+
     def decode(self, value: bytes | None) -> dict[str, Any]:
         return {"value": value}
 
-    def triage(self, events: Sequence[Event]) -> Sequence[Decision]:
+    def triage(self, events: Sequence[Event], _: object) -> Sequence[Decision]:
         self.triaged += [event["value"] for event in events]
         return [RULES] * len(events)
 
@@ -146,20 +173,21 @@ def broker() -> MemoryBroker:
 LEFT = [b"0/1", b"0/3", b"1/0", b"1/1", b"1/2", b"1/3"]
 
 
-@pytest.mark.parametrize("silent", ["committed", "read"])
+@pytest.mark.parametrize("silent", ["committed", "read", "memory"])
 def test_nothing_is_taken_up_before_the_place_is_known_and_nothing_is_lost_or_doubled(
     broker: MemoryBroker, silent: str
 ) -> None:
     replica = Replica(broker)
     replica.consumer.committed_away = silent == "committed"
     replica.read_away = silent == "read"
+    replica.memory_away = silent == "memory"
     for _ in range(10):
         replica.iterate(LONGEST_BACKOFF_S)
         assert replica.dispatcher.congested()
         assert not replica.dispatcher.busy()
     assert replica.triaged == []
     assert broker.committed(GROUP) == {SOURCES[0]: 1}
-    replica.consumer.committed_away = replica.read_away = False
+    replica.consumer.committed_away = replica.read_away = replica.memory_away = False
     for _ in range(3):
         replica.iterate(LONGEST_BACKOFF_S)
     assert not replica.dispatcher.congested()

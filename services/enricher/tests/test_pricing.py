@@ -62,3 +62,15 @@ def test_a_broken_price_list_is_named(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=r"prices\.yaml"):
         load_prices(path)
+
+
+def test_tokens_of_the_prompt_cache_have_prices_of_their_own() -> None:
+    price = Price(input=2, output=10, cache_read=0.2, cache_write=2.5)
+    assert price.cost_microdollars(Usage(1, 1_000, 10), cache_read=500, cache_written=100) == 800 + 100 + 250 + 100
+    assert Price(input=2, output=10).cost_microdollars(Usage(1, 1_000, 0), cache_read=900) == 2_000
+
+
+def test_the_most_an_attempt_can_cost_assumes_that_the_cache_is_written() -> None:
+    price = Price(input=2, output=10, cache_read=0.2, cache_write=2.5)
+    assert price.most_microdollars(1_000, 100) == 3_500
+    assert price.most_microdollars(1_000, 100) >= price.cost_microdollars(Usage(1, 1_000, 100), cache_written=1_000)

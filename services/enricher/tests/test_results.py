@@ -7,76 +7,19 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from headgate_enricher.gateway.protocols import CallContext, RecordedAnswer
 from headgate_enricher.progress import Mark, PartitionProgress
-from headgate_enricher.results import UNKNOWN_START_RECORDS, ModelResults
-from headgate_runtime.avro import Decoder, Encoder
+from headgate_enricher.results import UNKNOWN_START_RECORDS
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.records import OutgoingRecord, TopicPartition
-from headgate_runtime.testing import MemoryBroker, MemoryProducer, MemoryRegistry, eventually
-from headgate_schemas import Contracts
-from headgate_schemas.agent import Usage
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from langchain_core.messages import AIMessage
+from headgate_runtime.testing import MemoryBroker, MemoryProducer, eventually
+
+from .answers_owner import CONTRACT, FRESH, SOURCE, Owner, answer, position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from headgate_enricher.results import ReadRange
     from headgate_runtime.kafka.protocols import OnDelivery, OnOffset
     from headgate_runtime.records import Record
-
-CONTRACTS = Contracts.load()
-CONTRACT = CONTRACTS.topic("model-results")
-RECORD = CONTRACTS.record(CONTRACT.record)
-SOURCE = TopicPartition("raw-events", 2)
-OTHER = TopicPartition("raw-events", 0)
-FRESH = Mark(0, b"", 0)
-
-
-def answer(text: str = "yes", cost: int = 7) -> RecordedAnswer:
-    return RecordedAnswer("model-1", AIMessage(text).model_dump_json().encode(), Usage(1, 600, 80), cost)
-
-
-def position(offset: int, source: TopicPartition = SOURCE, seconds: float = 30.0) -> CallContext:
-    return CallContext(source, offset, "tenant", time.monotonic() + seconds)
-
-
-class Owner:
-    """An enricher, as far as answers are concerned, from its assignment on."""
-
-    def __init__(
-        self,
-        broker: MemoryBroker,
-        mark: Mark = FRESH,
-        version: str = "v1",
-        producer: Callable[[MemoryBroker], MemoryProducer] = MemoryProducer,
-        read: ReadRange | None = None,
-    ) -> None:
-        registry = MemoryRegistry()
-        registry.register(CONTRACT.subject, RECORD.text)
-        self.results = ModelResults(
-            topic=CONTRACT.topic,
-            agent_version=version,
-            encoder=Encoder(registry, CONTRACT.subject, RECORD),
-            decoder=Decoder(registry, RECORD),
-            producer=producer(broker),
-            read=read or broker.read_range,
-            now_ms=lambda: 1_764_000_000_000,
-        )
-        self.progress = PartitionProgress(mark)
-        self.results.restore({SOURCE: (self.progress, mark.answers_from)})
-
-    def store(self, offset: int, number: int = 0, text: str = "yes", *, seconds: float = 30.0) -> None:
-        asyncio.run(self.results.store(position(offset, seconds=seconds), number, answer(text)))
-
-    def find(self, offset: int, number: int = 0) -> RecordedAnswer | None:
-        return self.results.find(position(offset), number)
-
-    def mark(self) -> Mark:
-        return self.progress.mark()._replace(answers_from=self.results.answers_from(SOURCE))
 
 
 @pytest.fixture
@@ -325,83 +268,3 @@ def test_an_answer_whose_offset_is_not_known_is_read_back_from_before_it(broker:
     owner.progress.complete(1)
     owner.store(5)
     assert Owner(broker, owner.mark()).find(5) == answer()
-
-
-class Lives(RuleBasedStateMachine):
-    """Owners that answer, finish, commit, fail to commit and die in any order, one after the other."""
-
-    @initialize()
-    def start(self) -> None:
-        self.broker = MemoryBroker()
-        self.broker.create_topic(CONTRACT.topic, 4)
-        self.committed = FRESH
-        self.kept: dict[int, RecordedAnswer] = {}
-        self.done: set[int] = set()
-        self.finished: set[int] = set()
-        self.owner = Owner(self.broker, self.committed)
-        self.consumed = 0
-
-    @rule(events=st.integers(1, 4))
-    def consume(self, events: int) -> None:
-        for _ in range(events):
-            self.owner.progress.admit(self.consumed)
-            self.consumed += 1
-
-    @rule(data=st.data())
-    def ask(self, data: st.DataObject) -> None:
-        if pending := self.pending():
-            offset = data.draw(st.sampled_from(pending))
-            found = self.owner.find(offset)
-            assert found is not None or offset not in self.kept, "paid for twice"
-            if found is None:
-                self.owner.store(offset, text=f"answer {len(self.kept)}")
-                self.kept[offset] = answer(f"answer {len(self.kept)}")
-            else:
-                assert found == self.kept[offset]
-            self.finish(offset)
-
-    @rule(data=st.data())
-    def answer_and_die(self, data: st.DataObject) -> None:
-        if pending := [offset for offset in self.pending() if offset not in self.kept]:
-            offset = data.draw(st.sampled_from(pending))
-            self.owner.store(offset, text=f"answer {len(self.kept)}")
-            self.kept[offset] = answer(f"answer {len(self.kept)}")
-            self.die()
-
-    @rule(data=st.data())
-    def finish_without_the_model(self, data: st.DataObject) -> None:
-        if pending := self.pending():
-            self.finish(data.draw(st.sampled_from(pending)))
-
-    @rule(commits=st.booleans())
-    def commit(self, *, commits: bool) -> None:
-        mark = self.owner.mark()
-        if commits:
-            self.committed, self.done = mark, self.done | self.finished
-
-    @rule()
-    def die(self) -> None:
-        self.owner.results.close()
-        self.owner = Owner(self.broker, self.committed)
-        self.finished = set()
-        self.consumed = self.committed.watermark
-
-    @invariant()
-    def every_open_answer_is_behind_the_committed_start(self) -> None:
-        if hasattr(self, "owner"):
-            fresh = Owner(self.broker, self.committed)
-            for offset, kept in self.kept.items():
-                if offset not in self.done:
-                    assert fresh.find(offset) == kept
-            fresh.results.close()
-
-    def pending(self) -> list[int]:
-        return [offset for offset in range(self.consumed) if offset not in self.done | self.finished]
-
-    def finish(self, offset: int) -> None:
-        self.owner.progress.complete(offset)
-        self.finished.add(offset)
-
-
-Lives.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
-TestLives = Lives.TestCase

@@ -16,13 +16,16 @@ _FLAG_FROM = 0.5
 _HIGH_FROM = 0.8
 _UNSURE = 0.08
 _CUSTOM_FROM = 3
-_RARE_PERCENTILE = 99.9
+_RARE_PERCENTILE = 99
+_MERCHANT: Mapping[str, float] = MappingProxyType({"high": 0.1, "elevated": 0.05})
 _ABUSE = ("text_instructs", "payment_by_script", "login_by_script", "probing_page", "large_payment_from")
 _SUPPORTING: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "device": {"automated": 0.3, "present": -0.1},
         "country_risk": {"high": 0.3, "elevated": 0.15, "normal": -0.1},
-        "merchant_class": {"cash_like": 0.15},
+        "device_new": {"True": 0.1},
+        "country_new": {"True": 0.15},
+        "merchant_class": {"cash_like": 0.3},
         "page_class": {"probing": 0.4, "sensitive": 0.1},
     }
 )
@@ -89,7 +92,7 @@ def _tipped(features: Mapping[str, Any], results: Mapping[str, Any]) -> float:
     peers = results.get("peer_statistics") or {}
     ratio, usual = float(features.get("amount_ratio") or 0.0), float(account.get("usual_ratio") or 0.0)
     tipped = -0.15 if account.get("payments", 0) >= _CUSTOM_FROM and 0 < ratio <= 2 * usual else 0.0
-    tipped += 0.1 if merchant.get("risk") == "high" else 0.0
+    tipped += _MERCHANT.get(str(merchant.get("risk")), 0.0)
     tipped += 0.05 if float(peers.get("percentile") or 0.0) >= _RARE_PERCENTILE else 0.0
     return tipped
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from headgate_runtime.config import SettingsGroup
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import from_json
 
 
 class ModelSettings(BaseModel):
-    """One model; its id alone, as text, stands for the whole where nothing else is to be said.
+    """One model; its id alone stands for the whole where nothing else is to be said. Also taken as JSON text.
 
     Attributes:
         id: Model id, inference profile id or ARN.
@@ -29,8 +30,10 @@ class ModelSettings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_id(cls, value: Any) -> Any:
-        return {"id": value} if isinstance(value, str) else value
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return from_json(value) if value.lstrip().startswith("{") else {"id": value}
 
 
 class GuardrailSettings(BaseModel):

@@ -98,6 +98,8 @@ class Breaker:
             return
         self._good.append(good)
         calls = len(self._good)
+        if good:
+            return
         if calls >= self._policy.least and self._good.count(False) >= self._policy.share * calls:
             self._open(now_s, self._policy.open_s)
 

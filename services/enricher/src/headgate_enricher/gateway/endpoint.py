@@ -139,29 +139,29 @@ class Endpoint:
             "concurrency_limit": self._slots.limit.limit,
         }
 
-    async def ask(self, question: Question, purse: Purse, deadline_s: float) -> Reply:
-        """Make one attempt, waiting for its turn first.
+    async def ask(self, question: Question, purse: Purse) -> Reply:
+        """Make one attempt before the deadline of the question's event, waiting for its turn first.
 
         Args:
             question: What to ask, and for whom.
             purse: Who pays.
-            deadline_s: Monotonic time by which the attempt has to end.
 
         Raises:
             GatewayError: None was made, and why.
             Exception: What the attempt raised.
         """
         try:
-            return await self._ask(question, purse, deadline_s)
+            return await self._ask(question, purse)
         except GatewayError as refusal:
             self._metrics.refused(self.id, refusal.reason)
             raise
         finally:
             self._show()
 
-    async def _ask(self, question: Question, purse: Purse, deadline_s: float) -> Reply:
+    async def _ask(self, question: Question, purse: Purse) -> Reply:
         if not self.admits():
             raise BreakerOpenError(self.id)
+        deadline_s = question.spending.context.deadline_s
         request = question.request(self.model)
         worst = self._worst(request)
         await self._slots.acquire()

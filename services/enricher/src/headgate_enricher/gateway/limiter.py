@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 WINDOW_S = 60.0
 _BURST = 1 / 6
 
@@ -9,8 +11,9 @@ _BURST = 1 / 6
 class Allowance:
     """A token bucket that may be drawn into debt, which is waited off.
 
-    It holds a sixth of the limit at most and fills with the rest of it, so that what starts within any minute stays
-    within the limit: a bucket of one whole minute, which also fills during that minute, would let out twice as much.
+    It holds a sixth of the limit and fills with the rest of it, so that what starts within any minute stays within the
+    limit: a bucket of one whole minute, which also fills during that minute, would let out twice as much. Where a single
+    amount is larger than the bucket, the bucket grows and fills more slowly.
 
     Args:
         per_minute: The limit; at least 6.
@@ -18,23 +21,29 @@ class Allowance:
     """
 
     def __init__(self, per_minute: int, now_s: float) -> None:
-        self._burst = per_minute * _BURST
-        self._per_s = (per_minute - self._burst) / WINDOW_S
-        self._level = self._burst
+        self._per_minute = per_minute
+        self._size = per_minute * _BURST
+        self._level = self._size
         self._at_s = now_s
 
     def wait_s(self, amount: float, now_s: float) -> float:
-        """Seconds until an amount could start."""
-        self._fill(now_s)
+        """Seconds until an amount could start; infinite where it is no less than a minute's limit."""
+        if amount >= self._per_minute:
+            return math.inf
+        self._level = min(self._size, self._level + (now_s - self._at_s) * self._per_s)
+        self._at_s = now_s
+        if amount > self._size:
+            self._level -= amount - self._size
+            self._size = amount
         return max(0.0, (amount - self._level) / self._per_s)
 
     def take(self, amount: float) -> None:
         """Take an amount; a negative one gives back."""
-        self._level = min(self._burst, self._level - amount)
+        self._level = min(self._size, self._level - amount)
 
-    def _fill(self, now_s: float) -> None:
-        self._level = min(self._burst, self._level + (now_s - self._at_s) * self._per_s)
-        self._at_s = now_s
+    @property
+    def _per_s(self) -> float:
+        return (self._per_minute - self._size) / WINDOW_S
 
 
 class Limiter:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from headgate_runtime.errors import ConfigurationError
 from pydantic import BaseModel, ConfigDict
+from pydantic_settings import NoDecode
 
 from headgate_enricher.bedrock import ModelSettings
 from headgate_enricher.gateway.errors import BudgetExhaustedError, GatewayError
@@ -32,7 +33,8 @@ class RouteSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    primary: ModelSettings = DEFAULT_MODEL
+    # From the environment it comes as text, an id alone mostly, which is not to be taken for broken JSON.
+    primary: Annotated[ModelSettings, NoDecode] = DEFAULT_MODEL
     cheaper: ModelSettings | None = None
     fallback: ModelSettings | None = None
 

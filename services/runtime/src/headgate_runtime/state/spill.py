@@ -95,7 +95,7 @@ class Spill:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            folder = self._folder or tempfile.gettempdir()
+            folder = self._folder or "the folder for temporary files"
             raise UnavailableError(
                 f"state cannot be kept on disk in {folder} ({error}): make room there, or name another state folder"
             ) from error
