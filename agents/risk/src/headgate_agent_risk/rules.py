@@ -101,11 +101,11 @@ def _compile(when: Mapping[str, bool | str | Bounds]) -> Test:
 
 def _condition(feature: str, expected: bool | str | Bounds) -> Test:  # noqa: FBT001 - the value a flag is compared with
     if not isinstance(expected, Bounds):
-        return lambda features: bool(features[feature] == expected)
+        return lambda features: features[feature] == expected
     if (least := expected.at_least) is not None:
-        return lambda features: bool(features[feature] >= least)
+        return lambda features: features[feature] >= least
     if (most := expected.at_most) is not None:
-        return lambda features: bool(features[feature] <= most)
+        return lambda features: features[feature] <= most
     allowed = frozenset(expected.one_of or ())
     return lambda features: features[feature] in allowed
 
