@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from headgate_local.fixtures import Brokers
 
 UNKNOWN_SCHEMA_ID = 999_999
-BREAKER_PROBES = 2  # answers that close it
 RULES, MODEL = ("rules", None), ("model", None)
 PROBES = 3  # more than the breaker wants to see answered
 
@@ -113,7 +112,8 @@ def test_without_a_model_the_fallback_decides_and_the_model_takes_over_again(wor
         # The breaker closes after probes that go well, which takes grey events; until then it is the reason.
         eventually(lambda: set(tiers := decide(world, 300)) == {RULES, MODEL} and tiers[MODEL] >= PROBES, 60)
         mended = decide(world, 1_500)
-    assert set(broken) == {RULES, ("fallback", "unavailable"), ("fallback", "breaker")}
+    # Attempts that began before the breaker opened may all end in it.
+    assert {RULES} < set(broken) <= {RULES, ("fallback", "unavailable"), ("fallback", "breaker")}
     assert set(mended) == {RULES, MODEL}
     paid = [
         event["agent_metadata"] for event in world.assert_exactly_once() if event["agent_metadata"]["tier"] == "model"
@@ -126,12 +126,6 @@ def decide(world: World, count: int) -> Counter[tuple[str, str | None]]:
     world.produce(count)
     eventually(lambda: world.committed() >= len(world.sent), 30)
     return Counter(tiers_of(world.decided(), world.sent[-count:], world))
-
-
-def answers_again(world: World) -> bool:
-    """Give the breaker something to probe the model with, and say whether the probes have closed it."""
-    world.produce(20)
-    return int(world.model_stats()["answers"]) > BREAKER_PROBES
 
 
 def tiers_of(events: Sequence[dict[str, Any]], ids: Sequence[str], world: World) -> list[tuple[str, str | None]]:
