@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from headgate_enricher.dispatcher import Dispatcher, Limits
+from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.gateway.spending import Spent
 from headgate_enricher.intake import Intake
 from headgate_enricher.judge import Judge
+from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.outbox import Outbox
 from headgate_enricher.progress import Mark

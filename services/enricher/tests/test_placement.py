@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from headgate_enricher.dispatcher import Dispatcher, Limits
+from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.intake import Intake
 from headgate_enricher.judge import Judge
+from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.outbox import Outbox
 from headgate_enricher.placement import LONGEST_BACKOFF_S

@@ -28,7 +28,7 @@ from headgate_enricher.agents import load_agent
 from headgate_enricher.bedrock import ModelFactory
 from headgate_enricher.budget import check_ledger, ledger_contract, open_budget
 from headgate_enricher.deliberation import Deliberation
-from headgate_enricher.dispatcher import Dispatcher, Limits
+from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.enrichment import Enrichment, Stamp
 from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router
@@ -36,6 +36,7 @@ from headgate_enricher.gateway.errors import reason_of
 from headgate_enricher.gateway.model import GatewayModel
 from headgate_enricher.intake import Intake
 from headgate_enricher.judge import Judge
+from headgate_enricher.limits import Limits
 from headgate_enricher.memory import MemoryCodec
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.model_thread import ModelThread
