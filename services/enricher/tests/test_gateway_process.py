@@ -16,7 +16,7 @@ from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router
 from headgate_enricher.gateway.errors import reason_of
 from headgate_enricher.gateway.model import GatewayModel
-from headgate_enricher.gateway.protocols import CallContext, UnlimitedPurse
+from headgate_enricher.gateway.protocols import CallContext
 from headgate_enricher.gateway.spending import deliberation_of
 from headgate_enricher.pricing import load_prices
 from headgate_runtime.access import ControlAuth
@@ -27,7 +27,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import SecretStr
 
 from .bedrock_server import MODEL, BedrockServer, bedrock_server
-from .scripted_models import refused
+from .scripted_models import UnlimitedPurse, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -185,12 +185,6 @@ class ServiceProcess:
                 self._process.kill()
                 self._process.wait()
 
-    def restart(self) -> None:
-        """Stop, start, and wait until ready."""
-        self.stop()
-        self.start()
-        self.wait_ready()
-
     def rss_bytes(self) -> int:
         """Resident memory of the process and its children now; 0 when it does not run."""
         pid = self.pid

@@ -85,19 +85,3 @@ class NoRecordings:
 
     async def store(self, context: CallContext, number: int, answer: RecordedAnswer) -> None:
         """Forgets the answer."""
-
-
-class UnlimitedPurse:
-    """Pays for everything: no budget is configured."""
-
-    async def reserve(self, tenant: str, tokens: int, cost_microdollars: int) -> Reservation | None:  # noqa: ARG002 (Purse)
-        """Always grants."""
-        return _UNCOUNTED
-
-
-class _Uncounted:
-    def settle(self, tokens: int, cost_microdollars: int) -> None:
-        """Nobody counts."""
-
-
-_UNCOUNTED = _Uncounted()
