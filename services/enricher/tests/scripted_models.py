@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 from botocore.exceptions import ClientError
+from headgate_enricher.bedrock import ConverseRequest
 from headgate_enricher.bedrock.retries import RetryPolicy
 from headgate_enricher.gateway.cache import AnswerCache
 from headgate_enricher.gateway.calls import Calls
@@ -61,17 +63,11 @@ class ScriptedModel:
         self.attempts = 0
         self._takes_tools = takes_tools
 
-    def prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-        content = [[message.type, message.content] for message in messages]
-        return {
-            "modelId": self.model_id,
-            "messages": content,
-            "system": [],
-            "toolConfig": kwargs,
-            "inferenceConfig": {"maxTokens": MAX_TOKENS, "stopSequences": stop},
-        }
+    def prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> ConverseRequest:
+        content = {"messages": [[message.type, message.content] for message in messages], "stop": stop, "tools": kwargs}
+        return ConverseRequest(self.model_id, "/", {}, orjson.dumps(content, default=repr), MAX_TOKENS)
 
-    async def attempt(self, request: dict[str, Any], left_s: float) -> dict[str, Any]:
+    async def attempt(self, request: ConverseRequest, left_s: float) -> dict[str, Any]:
         assert left_s > 0
         self.attempts += 1
         step = self.script.popleft() if self.script else None
@@ -79,7 +75,8 @@ class ScriptedModel:
             raise step
         if step is not None:
             await step()
-        return request
+        answer: dict[str, Any] = orjson.loads(request.body)
+        return answer
 
     def parse(self, answer: dict[str, Any]) -> AIMessage:
         total = INPUT_TOKENS + OUTPUT_TOKENS

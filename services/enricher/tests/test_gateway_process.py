@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -241,8 +242,10 @@ def test_the_models_are_shown_and_switched_only_with_the_token(
 def test_a_guardrail_and_a_cache_point_go_with_the_request(server: BedrockServer) -> None:
     factory = server.factory(guardrail={"id": "gr1", "version": "3"})
     model = factory.create(MODEL, cache_from_tokens=100)
-    short = model.prepare([SystemMessage("x" * 300), HumanMessage("?")], None, {})
-    long = model.prepare([SystemMessage("x" * 400), HumanMessage("?")], None, {})
+    short, long = (
+        json.loads(model.prepare([SystemMessage("x" * length), HumanMessage("?")], None, {}).body)
+        for length in (300, 400)
+    )
     assert short["guardrailConfig"] == {"guardrailIdentifier": "gr1", "guardrailVersion": "3"}
     assert [list(block) for block in short["system"]] == [["text"]]
     assert [list(block) for block in long["system"]] == [["text"], ["cachePoint"]]

@@ -6,7 +6,8 @@ import datetime as dt
 import math
 import re
 from collections.abc import Mapping
-from fractions import Fraction
+from decimal import Decimal
+from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Dollars = Annotated[float, Field(ge=0)]
 _REGION = re.compile(r"^(us|eu|apac|au|ca|jp|global|us-gov)\.")
+_UNITS = 10**9  # exact for prices of up to nine decimals; a finer one is rounded up
 _VERSION = re.compile(r"(-\d{8})?(-v\d+(:\d+)?)?$")
 
 
@@ -55,12 +57,12 @@ class Price(BaseModel):
         write = self.input if self.cache_write is None else self.cache_write
         plain = usage.input_tokens - cache_read - cache_written
         exact = plain * _exact(self.input) + usage.output_tokens * _exact(self.output)
-        return math.ceil(exact + cache_read * _exact(read) + cache_written * _exact(write))
+        return _whole(exact + cache_read * _exact(read) + cache_written * _exact(write))
 
     def most_microdollars(self, input_tokens: int, output_tokens: int) -> int:
         """The most so many tokens can cost, whatever the prompt cache does."""
         dearest = max(self.input, self.cache_write or 0.0)
-        return math.ceil(input_tokens * _exact(dearest) + output_tokens * _exact(self.output))
+        return _whole(input_tokens * _exact(dearest) + output_tokens * _exact(self.output))
 
 
 class PriceList(BaseModel):
@@ -107,6 +109,12 @@ def load_prices(path: Path | None) -> PriceList:
         raise ConfigurationError(f"The price list {source} cannot be used: {error}") from error
 
 
-def _exact(dollars: float) -> Fraction:
+@lru_cache(maxsize=256)
+def _exact(dollars: float) -> int:
+    """Dollars a million tokens, in units of which ``_UNITS`` make a micro-dollar a token."""
     # 0.035 is not a binary fraction; its shortest decimal form is what the price list says.
-    return Fraction(str(dollars))
+    return math.ceil(Decimal(str(dollars)) * _UNITS)
+
+
+def _whole(units: int) -> int:
+    return -(-units // _UNITS)

@@ -38,6 +38,7 @@ __all__ = ["Runnable", "Service", "run"]
 _log = structlog.get_logger(__name__)
 _Settings = TypeVar("_Settings", bound=ServiceSettings)
 
+GC_THRESHOLDS: Final = (10_000, 20, 20)
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_MISCONFIGURED: Final = 2
@@ -98,6 +99,8 @@ def _serve(settings: _Settings, build: Callable[[_Settings], Service]) -> None:
     service = build(settings)
     # What the start has made stays: a collector that walks it again and again only makes events wait.
     gc.freeze()
+    # What is under way or remembered goes without the collector's help; the default has it look again and again.
+    gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()
     with (
         _stopped_by_signals(service.loop),

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import quote
 
 import httpx
 from cachetools import TTLCache
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
 from headgate_runtime.errors import ConfigurationError, RejectedError, UnavailableError, UnknownSchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from headgate_runtime.config import RegistrySettings
 
-_T = TypeVar("_T")
-
+_MEDIA_TYPE: Final = "application/vnd.schemaregistry.v1+json"
+_CONNECT_RETRIES: Final = 1
 # How long an id the registry does not know is remembered, so that a flood of poison records asks it once.
 _UNKNOWN_TTL_S: Final = 30.0
 _UNKNOWN_MAX: Final = 4096
@@ -58,16 +56,25 @@ class SchemaRegistry(Protocol):
 
 
 class ConfluentRegistry:
-    """A registry with the Confluent API (Confluent, Apicurio, Karapace). An id, once seen, is kept for ever."""
+    """A registry with the Confluent API (Confluent, Apicurio, Karapace). An id, once seen, is kept for ever.
+
+    The API's six calls are made here: the client library for them takes a second to import at every start.
+    """
 
     def __init__(self, settings: RegistrySettings) -> None:
-        self._url = httpx.URL(settings.url).copy_with(userinfo=b"")
         try:
-            self._client = SchemaRegistryClient(
-                {"url": settings.url, "timeout": settings.timeout_s, "max.retries": 1, "retries.wait.ms": 100}
+            url = httpx.URL(settings.url)
+            self._client = httpx.Client(
+                base_url=url,
+                headers={"Accept": _MEDIA_TYPE, "Content-Type": _MEDIA_TYPE},
+                timeout=settings.timeout_s,
+                transport=httpx.HTTPTransport(retries=_CONNECT_RETRIES),
             )
-        except ValueError as error:
+        except httpx.InvalidURL as error:
             raise ConfigurationError(f"set REGISTRY__URL right: {error}") from error
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise ConfigurationError("set REGISTRY__URL right: it has to be http://HOST:PORT or https://HOST:PORT")
+        self._url = url.copy_with(userinfo=b"")
         self._schemas: dict[int, dict[str, Any]] = {}
         self._unknown: TTLCache[int, bool] = TTLCache(_UNKNOWN_MAX, _UNKNOWN_TTL_S)
 
@@ -78,7 +85,7 @@ class ConfluentRegistry:
         if schema_id in self._unknown:
             raise UnknownSchemaError(f"the schema registry has no Avro schema {schema_id}")
         try:
-            schema = self._call(lambda: _avro(self._client.get_schema(schema_id)))
+            schema = _avro(self._call("GET", f"/schemas/ids/{schema_id}"))
         except UnknownSchemaError:
             self._unknown[schema_id] = True
             raise
@@ -86,51 +93,74 @@ class ConfluentRegistry:
 
     def schema_id(self, subject: str, schema_text: str) -> int:
         """Return the id under which the subject has the schema; see ``SchemaRegistry``."""
-        found = self._call(lambda: self._client.lookup_schema(subject, Schema(schema_text, "AVRO")))
-        return cast("int", found.schema_id)
+        return int(self._call("POST", _subject(subject), {"schema": schema_text}, wanted="id"))
 
     def register(self, subject: str, schema_text: str) -> int:
         """Register the schema in the subject; ``RejectedError`` where it is not compatible."""
-        return int(self._call(lambda: self._client.register_schema(subject, Schema(schema_text, "AVRO"))))
+        return int(self._call("POST", f"{_subject(subject)}/versions", {"schema": schema_text}, wanted="id"))
 
     def versions(self, subject: str) -> list[int]:
         """Return the versions of a subject; empty where it does not exist."""
         try:
-            return list(self._call(lambda: self._client.get_versions(subject)))
+            return [int(version) for version in self._call("GET", f"{_subject(subject)}/versions")]
         except UnknownSchemaError:
             return []
 
     def compatibility(self, subject: str) -> str | None:
         """Return the compatibility level set on the subject itself; None where none is."""
         try:
-            return str(self._call(lambda: self._client.get_compatibility(subject)))
+            return str(self._call("GET", _level(subject), wanted="compatibilityLevel"))
         except UnknownSchemaError:
             return None
 
     def set_compatibility(self, subject: str, level: str) -> None:
         """Set the compatibility level of the subject."""
-        self._call(lambda: self._client.set_compatibility(subject, level))
+        self._call("PUT", _level(subject), {"compatibility": level})
 
-    def _call(self, call: Callable[[], _T]) -> _T:
+    def _call(self, method: str, path: str, body: dict[str, str] | None = None, wanted: str | None = None) -> Any:
+        """Make a call; returns its answer, or the wanted field of it."""
         try:
-            return call()
-        except SchemaRegistryError as error:
-            status = error.http_status_code
-            if status == HTTPStatus.NOT_FOUND:
-                raise UnknownSchemaError(f"the schema registry does not have it: {error}") from error
-            if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _LATER:
-                raise UnavailableError(f"the schema registry at {self._url} is not able to answer: {error}") from error
-            raise RejectedError(f"the schema registry at {self._url} refused: {error}") from error
-        except (httpx.HTTPError, OSError, json.JSONDecodeError) as error:
+            response = self._client.request(method, path, json=body)
+            if response.is_success:
+                return response.json() if wanted is None else response.json()[wanted]
+        except (httpx.HTTPError, OSError, ValueError) as error:
             raise UnavailableError(f"the schema registry at {self._url} does not answer: {error}") from error
+        except (KeyError, TypeError) as error:
+            raise UnavailableError(
+                f"{self._url} answers {path} as no schema registry does; set REGISTRY__URL"
+            ) from error
+        status, complaint = response.status_code, _complaint(response)
+        if status == HTTPStatus.NOT_FOUND:
+            raise UnknownSchemaError(f"the schema registry does not have it: {complaint}")
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _LATER:
+            raise UnavailableError(f"the schema registry at {self._url} is not able to answer: {complaint}")
+        raise RejectedError(f"the schema registry at {self._url} refused: {complaint}")
 
 
 _LATER: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+_COMPLAINT_CHARS: Final = 500
 
 
-def _avro(schema: Schema) -> dict[str, Any]:
+def _subject(subject: str) -> str:
+    return f"/subjects/{quote(subject, safe='')}"
+
+
+def _level(subject: str) -> str:
+    return f"/config/{quote(subject, safe='')}"
+
+
+def _complaint(response: httpx.Response) -> str:
+    """What the registry said against a call, in words."""
     try:
-        parsed = json.loads(schema.schema_str or "") if schema.schema_type in (None, "AVRO") else None
+        words = str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        words = response.text
+    return f"HTTP {response.status_code}: {words[:_COMPLAINT_CHARS]}"
+
+
+def _avro(answer: dict[str, Any]) -> dict[str, Any]:
+    try:
+        parsed = json.loads(answer["schema"]) if answer.get("schemaType", "AVRO") == "AVRO" else None
     except json.JSONDecodeError:
         parsed = None
     if not isinstance(parsed, dict):

@@ -3,11 +3,13 @@
 from headgate_enricher.bedrock.deadline import deadline
 from headgate_enricher.bedrock.errors import classify
 from headgate_enricher.bedrock.model import AsyncBedrockConverse, ModelFactory
+from headgate_enricher.bedrock.request import ConverseRequest
 from headgate_enricher.bedrock.settings import BedrockSettings, ModelSettings
 
 __all__ = [
     "AsyncBedrockConverse",
     "BedrockSettings",
+    "ConverseRequest",
     "ModelFactory",
     "ModelSettings",
     "classify",

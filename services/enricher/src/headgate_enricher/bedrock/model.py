@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import botocore.session
-import orjson
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from langchain_aws import ChatBedrockConverse
@@ -17,8 +18,10 @@ from langchain_aws.chat_models.bedrock_converse import (
     _snake_to_camel_keys,
 )
 from langchain_core.outputs import ChatGeneration, ChatResult
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
+from headgate_enricher.bedrock.conversation import plain_turns
+from headgate_enricher.bedrock.request import ConverseRequest, Frame, RequestWriter
 from headgate_enricher.bedrock.retries import RetryPolicy
 from headgate_enricher.bedrock.signing import create_signer
 from headgate_enricher.bedrock.transport import ConverseTransport, TransportLimits
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 # Settings of a call that are langchain's own and no parameters of Converse.
 _NOT_FOR_CONVERSE = frozenset({"disable_streaming", "stream", "cache_control", "ls_structured_output_format"})
-_CHARACTERS_A_TOKEN = 4
+_MOST_FRAMES = 64
 _KEEP_AS_WRITTEN = {"inputSchema", "properties", "thinking"}
 
 
@@ -44,37 +47,42 @@ class AsyncBedrockConverse(ChatBedrockConverse):
 
     Attributes:
         transport: Sends one attempt.
+        writer: Writes requests.
         retries: Repeats attempts; nothing else does.
         max_tokens: Longest answer in tokens; every call has one.
         cache_from_tokens: Shortest static part of a prompt, tools and system text, that is closed with a cachePoint.
     """
 
     transport: ConverseTransport = Field(exclude=True)
+    writer: RequestWriter = Field(exclude=True)
     retries: RetryPolicy = Field(exclude=True)
     max_tokens: int
     cache_from_tokens: int | None = None
+    _frames: dict[tuple[Any, ...], _BoundFrame] = PrivateAttr(default_factory=dict)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self.transport.aclose()
 
-    def prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The parameters of Converse for messages and what ``bind_tools`` bound."""
-        turns, system = _messages_to_bedrock(
+    def prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> ConverseRequest:
+        """The request for messages and what ``bind_tools`` bound.
+
+        Raises:
+            ParamValidationError: It would not be what Converse takes.
+        """
+        bound = self._bound(stop, kwargs)
+        turns, system = (None if self.system else plain_turns(messages)) or _messages_to_bedrock(
             messages, self.system, model_id=self._get_base_model(), provider=self.provider
         )
         if self.guard_last_turn_only:
             self._apply_guard_last_turn_only(turns)
-        options = {name: value for name, value in kwargs.items() if name not in _NOT_FOR_CONVERSE}
-        _apply_response_format(options)
-        params = self._converse_params(stop=stop, **_snake_to_camel_keys(options, excluded_keys=_KEEP_AS_WRITTEN))
-        params.setdefault("inferenceConfig", {}).setdefault("maxTokens", self.max_tokens)
-        self._apply_cache_points(kwargs.get("cache_control"), system, turns, params)
-        if self.cache_from_tokens is not None and _static_tokens(system, params) >= self.cache_from_tokens:
+        if (control := kwargs.get("cache_control")) is not None:
+            return self._with_cache_points(control, bound, turns, system)
+        if self.cache_from_tokens is not None and bound.frame.static_tokens(system) >= self.cache_from_tokens:
             system.append({"cachePoint": {"type": "default"}})
-        return {"messages": turns, "system": system, **params}
+        return self.writer.request(bound.frame, turns, system, bound.max_tokens)
 
-    async def attempt(self, request: dict[str, Any], left_s: float) -> dict[str, Any]:
+    async def attempt(self, request: ConverseRequest, left_s: float) -> dict[str, Any]:
         """Send a prepared request once; the answer is Converse's own.
 
         Raises:
@@ -89,6 +97,34 @@ class AsyncBedrockConverse(ChatBedrockConverse):
         name = self.base_model_id or self.model_id
         message.response_metadata |= {"model_provider": "bedrock_converse", "model_name": name}
         return message
+
+    def _bound(self, stop: list[str] | None, kwargs: dict[str, Any]) -> _BoundFrame:
+        """The frame for what was bound: made once, as long as the very same objects are bound."""
+        made_of = (*stop, *kwargs.values()) if stop else tuple(kwargs.values())
+        key = (*kwargs, *map(id, made_of))
+        bound = self._frames.get(key)
+        if bound is None:
+            if len(self._frames) >= _MOST_FRAMES:
+                self._frames.clear()  # bound anew for each call: nothing to keep
+            params = self._parameters(stop, kwargs)
+            frame = self.writer.frame(params)
+            bound = self._frames[key] = _BoundFrame(frame, params["inferenceConfig"]["maxTokens"], made_of)
+        return bound
+
+    def _parameters(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+        options = {name: value for name, value in kwargs.items() if name not in _NOT_FOR_CONVERSE}
+        _apply_response_format(options)
+        params = self._converse_params(stop=stop, **_snake_to_camel_keys(options, excluded_keys=_KEEP_AS_WRITTEN))
+        params.setdefault("inferenceConfig", {}).setdefault("maxTokens", self.max_tokens)
+        return params
+
+    def _with_cache_points(
+        self, control: dict[str, Any], bound: _BoundFrame, turns: list[dict[str, Any]], system: list[dict[str, Any]]
+    ) -> ConverseRequest:
+        """The request of an agent that sets its own cachePoints, which may stand among the tools too."""
+        params = copy.deepcopy(dict(bound.frame.parameters))
+        self._apply_cache_points(control, system, turns, params)
+        return self.writer.request(self.writer.frame(params), turns, system, bound.max_tokens)
 
     async def _agenerate(
         self,
@@ -109,10 +145,13 @@ class AsyncBedrockConverse(ChatBedrockConverse):
         raise NotImplementedError("This model is called with ainvoke: a blocking call has no pool, retry or deadline.")
 
 
-def _static_tokens(system: list[dict[str, Any]], params: dict[str, Any]) -> int:
-    """Tokens of the part of the prompt that is the same in every call, tools and system text, guessed on the low side."""
-    texts = sum(len(block.get("text", "")) for block in system)
-    return (texts + len(orjson.dumps(params.get("toolConfig"), default=repr))) // _CHARACTERS_A_TOKEN
+@dataclass(frozen=True, slots=True)
+class _BoundFrame:
+    """A frame, with what it was made of: as long as that lives, nothing else has its identity."""
+
+    frame: Frame
+    max_tokens: int
+    made_of: tuple[object, ...]
 
 
 class ModelFactory:
@@ -137,6 +176,7 @@ class ModelFactory:
         )
         limits = TransportLimits(settings.timeout_s, settings.connect_timeout_s, settings.max_connections)
         meta = self._client.meta
+        self._writer = RequestWriter(meta.service_model)
         self._transport = ConverseTransport(meta.endpoint_url, meta.service_model, signer, limits)
 
     @property
@@ -172,6 +212,7 @@ class ModelFactory:
             temperature=settings.temperature,
             disable_streaming=True,
             transport=self._transport,
+            writer=self._writer,
             retries=self.retries,
             cache_from_tokens=cache_from_tokens,
             **{name: value for name, value in chosen.items() if value is not None},

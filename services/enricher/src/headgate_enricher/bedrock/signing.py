@@ -1,4 +1,4 @@
-"""Credentials of a model call: SigV4 by botocore, refreshed off the event loop, or a bearer token."""
+"""Credentials of a model call: SigV4 with botocore's credentials, refreshed off the event loop, or a bearer token."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.tokens import ScopedEnvTokenProvider
 from headgate_runtime.errors import ConfigurationError
+
+from headgate_enricher.bedrock.sigv4 import SignatureV4
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,14 +48,11 @@ class SigV4Signer:
 
     def __init__(self, credentials: CredentialSource, region: str) -> None:
         self._credentials = credentials
-        self._region = region
+        self._signature = SignatureV4(_SIGNING_NAME, region)
 
     async def sign(self, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         """The headers with date, token and signature."""
-        frozen = await self._credentials.current()
-        request = AWSRequest("POST", url, data=body, headers=dict(headers))
-        SigV4Auth(frozen, _SIGNING_NAME, self._region).add_auth(request)
-        return dict(request.headers.items())
+        return self._signature.sign(await self._credentials.current(), url, headers, body)
 
 
 class CredentialSource:

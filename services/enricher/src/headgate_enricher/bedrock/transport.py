@@ -1,4 +1,4 @@
-"""One attempt of Converse over aiohttp; botocore writes the request, signs it and reads the answer."""
+"""One attempt of Converse over aiohttp."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import orjson
 from botocore.exceptions import ClientError
 from botocore.parsers import create_parser
-from botocore.serialize import create_serializer
 from yarl import URL
+
+from headgate_enricher.bedrock.request import OPERATION, PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botocore.model import ServiceModel
 
+    from headgate_enricher.bedrock.request import ConverseRequest
     from headgate_enricher.bedrock.signing import Signer
 
-_OPERATION = "Converse"
-_PROTOCOL = "rest-json"
 _KEEPALIVE_S = 50.0
+_OK = 200
 _FIRST_ERROR_STATUS = 300
+_PLAIN_BLOCKS = frozenset({"text", "toolUse"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,9 @@ class ConverseTransport:
 
     def __init__(self, endpoint_url: str, service_model: ServiceModel, signer: Signer, limits: TransportLimits) -> None:
         self._endpoint_url = endpoint_url.rstrip("/")
-        self._operation = service_model.operation_model(_OPERATION)
-        self._serializer = create_serializer(_PROTOCOL)
-        self._parser = create_parser(_PROTOCOL)
+        self._output = service_model.operation_model(OPERATION).output_shape
+        self._parser = create_parser(PROTOCOL)
+        self._targets: dict[str, URL] = {}
         self._signer = signer
         self._limits = limits
         self._session: aiohttp.ClientSession | None = None
@@ -66,11 +69,11 @@ class ConverseTransport:
         """Attempts under way."""
         return self._in_flight
 
-    async def converse(self, request: Mapping[str, Any], headers: Mapping[str, str], left_s: float) -> dict[str, Any]:
+    async def converse(self, request: ConverseRequest, headers: Mapping[str, str], left_s: float) -> dict[str, Any]:
         """Send one request and wait for its answer; cancelling closes the connection and frees its place.
 
         Args:
-            request: Parameters of Converse, ``modelId`` among them.
+            request: The request.
             headers: Headers to send besides those of the protocol.
             left_s: Seconds the caller has left.
 
@@ -78,20 +81,16 @@ class ConverseTransport:
             ClientError: The endpoint answered with an error.
             TimeoutError: No answer in time.
             aiohttp.ClientError: No connection, or one that broke.
-            ParamValidationError: The request is not what Converse takes.
         """
-        wire = self._serializer.serialize_to_request(dict(request), self._operation)
-        url = f"{self._endpoint_url}{wire['url_path']}"
-        accept = {"Accept": "application/json", **headers}
-        signed = await self._signer.sign(url, {**wire["headers"], **accept}, wire["body"])
+        target = self._target(request.path)
+        accept = {**request.headers, "Accept": "application/json", **headers}
+        signed = await self._signer.sign(str(target), accept, request.body)
         limit_s = min(self._limits.timeout_s, left_s)
         timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=self._limits.connect_timeout_s)
         self._in_flight += 1
-        # encoded: the escapes in the path are part of the signature, and an ARN's must reach the endpoint as signed.
-        target = URL(url, encoded=True)
         try:
             async with self._pool().post(
-                target, data=wire["body"], headers=signed, timeout=timeout, allow_redirects=False
+                target, data=request.body, headers=signed, timeout=timeout, allow_redirects=False
             ) as response:
                 return self._read(response.status, response.headers, await response.read())
         finally:
@@ -102,6 +101,13 @@ class ConverseTransport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _target(self, path: str) -> URL:
+        target = self._targets.get(path)
+        if target is None:
+            # encoded: the escapes in the path are part of the signature, and an ARN's must reach the endpoint as signed.
+            target = self._targets[path] = URL(f"{self._endpoint_url}{path}", encoded=True)
+        return target
 
     def _pool(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -114,10 +120,32 @@ class ConverseTransport:
     def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         # Header names in lower case: botocore looks for x-amzn-errortype as it is.
         received = {name.lower(): value for name, value in headers.items()}
-        answer = {"status_code": status, "headers": received, "body": body}
-        parsed: dict[str, Any] = self._parser.parse(answer, self._operation.output_shape)
+        parsed = read_plain(status, received, body)
+        if parsed is None:
+            answer = {"status_code": status, "headers": received, "body": body}
+            parsed = self._parser.parse(answer, self._output)
         if status >= _FIRST_ERROR_STATUS:
-            raise ClientError(parsed, _OPERATION)
+            raise ClientError(parsed, OPERATION)
         if "output" not in parsed or "usage" not in parsed:
             raise aiohttp.ClientPayloadError("The endpoint answered 200 with something else than a Converse answer.")
         return parsed
+
+
+def read_plain(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
+    """An answer of text and tool calls, as botocore reads it; None where only botocore knows, as with blobs."""
+    if status != _OK:
+        return None
+    try:
+        parsed = orjson.loads(body)
+        blocks = parsed["output"]["message"]["content"]
+        if not all(block.keys() <= _PLAIN_BLOCKS for block in blocks) or not isinstance(parsed["usage"], dict):
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    parsed["ResponseMetadata"] = {
+        "RequestId": headers.get("x-amzn-requestid", ""),
+        "HTTPStatusCode": status,
+        "HTTPHeaders": headers,
+    }
+    answer: dict[str, Any] = parsed
+    return answer

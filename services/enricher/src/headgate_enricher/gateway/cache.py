@@ -10,8 +10,7 @@ import orjson
 from langchain_core.messages import AIMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from headgate_enricher.bedrock import ConverseRequest
     from headgate_enricher.gateway.protocols import RecordedAnswer
 
 _KEPT = ("content", "additional_kwargs", "tool_calls", "invalid_tool_calls", "usage_metadata")
@@ -19,10 +18,11 @@ _NOT_KEPT = frozenset({"ResponseMetadata", "metrics"})  # how one HTTP exchange 
 _WHOLE = frozenset({"end_turn", "tool_use"})
 
 
-def request_key(tenant: str, request: Mapping[str, Any]) -> bytes:
+def request_key(tenant: str, request: ConverseRequest) -> bytes:
     """Digest of a request as it would be sent, model and tools included, and of who asks."""
-    canonical = orjson.dumps([tenant, request], option=orjson.OPT_SORT_KEYS, default=repr)
-    return hashlib.sha256(canonical).digest()
+    digest = hashlib.sha256(orjson.dumps([tenant, request.model_id]))
+    digest.update(request.body)
+    return digest.digest()
 
 
 def pack(message: AIMessage) -> bytes:

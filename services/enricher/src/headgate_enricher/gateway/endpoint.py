@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import structlog
 from headgate_runtime.errors import UnavailableError
 from headgate_schemas.agent import Usage
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage, BaseMessage
 
-    from headgate_enricher.bedrock import AsyncBedrockConverse, ModelSettings
+    from headgate_enricher.bedrock import AsyncBedrockConverse, ConverseRequest, ModelSettings
     from headgate_enricher.gateway.metrics import GatewayMetrics
     from headgate_enricher.gateway.protocols import Purse, Reservation
     from headgate_enricher.gateway.spending import Spending
@@ -61,10 +60,10 @@ class Question:
     stop: list[str] | None
     bound: dict[str, Any]
     spending: Spending
-    _requests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _requests: dict[str, ConverseRequest] = field(default_factory=dict)
 
-    def request(self, model: AsyncBedrockConverse) -> dict[str, Any]:
-        """The parameters of Converse for a model; written once, however often it is asked."""
+    def request(self, model: AsyncBedrockConverse) -> ConverseRequest:
+        """The request to a model; written once, however often it is asked."""
         request = self._requests.get(model.model_id)
         if request is None:
             request = self._requests[model.model_id] = model.prepare(self.messages, self.stop, self.bound)
@@ -177,11 +176,10 @@ class Endpoint:
         finally:
             self._slots.release()
 
-    def _worst(self, request: Mapping[str, Any]) -> Worst:
-        sent = [request["messages"], request["system"], request.get("toolConfig")]
-        input_tokens = -(-len(orjson.dumps(sent, default=repr)) // _BYTES_A_TOKEN)
-        output_tokens = int(request["inferenceConfig"]["maxTokens"])
-        return Worst(input_tokens + output_tokens, self.price.most_microdollars(input_tokens, output_tokens))
+    def _worst(self, request: ConverseRequest) -> Worst:
+        input_tokens = -(-len(request.body) // _BYTES_A_TOKEN)
+        most = self.price.most_microdollars(input_tokens, request.max_tokens)
+        return Worst(input_tokens + request.max_tokens, most)
 
     async def _pace(self, worst: Worst, deadline_s: float) -> None:
         wait_s = self._limiter.reserve(worst.tokens, self._clock(), deadline_s)
@@ -211,7 +209,7 @@ class Endpoint:
         self._limiter.cancel(worst.tokens)
         reservation.settle(0, 0)
 
-    async def _attempt(self, request: dict[str, Any], attempt: _Attempt) -> Reply:
+    async def _attempt(self, request: ConverseRequest, attempt: _Attempt) -> Reply:
         self._show()
         try:
             left_s = max(_LEAST_S, attempt.deadline_s - attempt.began_s)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables.config import var_child_runnable_config
 from pydantic import ConfigDict, Field
 
 from headgate_enricher.gateway.calls import Calls  # noqa: TC001 (pydantic reads the annotation)
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
 
 
 class GatewayModel(BaseChatModel):
     """Asks the models of its routes through all that stands before them.
 
     Only called while deliberating on an event, which is whose budget pays and whose position an answer is kept under.
-    Only the async calls exist, and they do not stream.
+    Only the async calls exist, and they do not stream. Where no callback listens, langchain's own way to ``_agenerate``
+    is left out: it costs as much as the call itself.
 
     Attributes:
         calls: Finds or gets the answers.
@@ -50,6 +52,19 @@ class GatewayModel(BaseChatModel):
         """
         return self.bind(**self.calls.routes.bind({"tools": tools, "tool_choice": tool_choice, **kwargs}))
 
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 (langchain's signature)
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Ask once; see ``BaseChatModel.ainvoke``."""
+        if not isinstance(input, list) or _listening(config):
+            return await super().ainvoke(input, config, stop=stop, **kwargs)
+        return await self.calls.answer(Question(input, stop, kwargs, current_spending()))
+
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -62,3 +77,12 @@ class GatewayModel(BaseChatModel):
 
     def _generate(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise NotImplementedError("This model is called with ainvoke: a blocking call has no deadline and no budget.")
+
+
+def _listening(config: RunnableConfig | None) -> bool:
+    """Whether anybody would hear of a call: the caller's callbacks, those of the run it is in, or a tracer."""
+    inherited = var_child_runnable_config.get() or {}
+    for callbacks in ((config or {}).get("callbacks"), inherited.get("callbacks")):
+        if callbacks and (isinstance(callbacks, list) or callbacks.handlers):
+            return True
+    return False
