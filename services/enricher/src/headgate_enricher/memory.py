@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import orjson
 from headgate_runtime.errors import ConfigurationError, RejectedError, UndecodableError
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from headgate_enricher.enrichment import ValueEncoder
     from headgate_enricher.intake import ValueDecoder
 
-_write = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_refuse_nan = json.JSONEncoder(allow_nan=False).encode
 
 
 class MemoryCodec:
@@ -37,7 +38,10 @@ class MemoryCodec:
             RejectedError: It is no JSON; the text says that the agent has to be mended.
         """
         try:
-            return self._encode({"agent": self._agent, "state": _write(state).encode()})
+            written = orjson.dumps(state)
+            if b"null" in written:
+                _refuse_nan(state)  # orjson takes what is no number for a null
+            return self._encode({"agent": self._agent, "state": written})
         except (TypeError, ValueError) as error:
             raise RejectedError(f"The memory of agent {self._agent} is no JSON ({error}); mend the agent.") from error
 
@@ -48,7 +52,7 @@ class MemoryCodec:
             ConfigurationError: The record is none; the text says what to do.
         """
         try:
-            state: Memory = json.loads(self._decode(value)["state"])
+            state: Memory = orjson.loads(self._decode(value)["state"])
         except (UndecodableError, ValueError) as error:
             raise ConfigurationError(
                 f"A memory of agent {self._agent} cannot be read ({error}). Register the topic's schema again, or "
