@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.deadletters import DeadLetters
-from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.compacted import read_compacted
 from headgate_runtime.kafka.consumer import KafkaConsumer
@@ -22,7 +21,7 @@ from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
 from headgate_runtime.state import StateStore
-from headgate_schemas import ContractError, Contracts, compile_rules, field_getter
+from headgate_schemas import compile_rules, field_getter
 
 from headgate_enricher.agents import load_agent
 from headgate_enricher.bedrock import ModelFactory
@@ -44,14 +43,12 @@ from headgate_enricher.outbox import Outbox
 from headgate_enricher.pricing import load_prices
 from headgate_enricher.progress_log import ProgressLog
 from headgate_enricher.results import ModelResults
+from headgate_enricher.topics import check_topics, find_topics, load_contracts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from headgate_runtime.kafka.admin import TopicInfo
     from headgate_runtime.kafka.protocols import RecordConsumer, RecordProducer, TransactionalProducer
     from headgate_runtime.registry import SchemaRegistry
-    from headgate_schemas import TopicContract
+    from headgate_schemas import Contracts, TopicContract
     from headgate_schemas.agent import Agent, Memory
 
     from headgate_enricher.budget import OpenBudget
@@ -59,6 +56,7 @@ if TYPE_CHECKING:
     from headgate_enricher.gateway.routes import Routes
     from headgate_enricher.progress_log import ReadCompacted
     from headgate_enricher.results import ReadRange
+    from headgate_enricher.topics import Topics
 
 SERVICE = "enricher"
 PROGRESS_TIMEOUT_S = 20.0  # with the committed offsets' 15 s well below the time at which the loop counts as stalled
@@ -79,18 +77,6 @@ class Clients:
     open_budget: OpenBudget
 
 
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """Contracts of the topics the enricher uses."""
-
-    source: TopicContract
-    output: TopicContract
-    progress: TopicContract
-    results: TopicContract
-    memory: TopicContract
-    dead_letters: TopicContract
-
-
 def build(settings: Settings) -> Service:
     """Build the service on real clients.
 
@@ -98,8 +84,8 @@ def build(settings: Settings) -> Service:
         ConfigurationError: Contracts, topics, schemas, agent, price or credentials are missing or wrong.
         UnavailableError: Broker or registry does not answer.
     """
-    contracts = _contracts(settings)
-    topics = _topics(settings, contracts)
+    contracts = load_contracts(settings)
+    topics = find_topics(settings, contracts)
     ledger = ledger_contract(contracts, settings.budget_topic)
     existing = KafkaAdmin(settings.kafka).topics()
     check_topics(topics, existing)
@@ -181,49 +167,6 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         close=budget.log.close,
         routers=[model_router(calls.routes), budget.router],
     )
-
-
-def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
-    """Check that the topics are there.
-
-    Raises:
-        ConfigurationError: One is not, or one that goes along with the source has too few partitions.
-    """
-    wanted = (topics.source, topics.output, topics.progress, topics.results, topics.memory, topics.dead_letters)
-    missing = sorted({topic.topic for topic in wanted} - set(existing))
-    if missing:
-        raise ConfigurationError(f"No topic {', '.join(missing)}: run `headgate topics apply`.")
-    source = existing[topics.source.topic].partitions
-    for beside in (topics.progress.topic, topics.results.topic, topics.memory.topic):
-        if existing[beside].partitions < source:
-            raise ConfigurationError(
-                f"{beside} has {existing[beside].partitions} partitions and {topics.source.topic} has {source}: "
-                f"add partitions to {beside}, one for each of the other's."
-            )
-
-
-def _contracts(settings: Settings) -> Contracts:
-    try:
-        return Contracts.load(settings.contracts_dir)
-    except ContractError as error:
-        raise ConfigurationError(str(error)) from error
-
-
-def _topics(settings: Settings, contracts: Contracts) -> Topics:
-    try:
-        source = contracts.topic(settings.topic)
-        if source.dead_letters is None:
-            raise ConfigurationError(f"Topic {source.topic} names no dead_letters topic: add one to its contract.")
-        return Topics(
-            source,
-            contracts.topic(settings.output_topic),
-            contracts.topic(settings.progress_topic),
-            contracts.topic(settings.results_topic),
-            contracts.topic(settings.memory_topic),
-            contracts.topic(source.dead_letters),
-        )
-    except ContractError as error:
-        raise ConfigurationError(str(error)) from error
 
 
 def _encoder(contracts: Contracts, topic: TopicContract, registry: SchemaRegistry) -> Encoder:
