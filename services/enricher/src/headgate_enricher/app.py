@@ -28,7 +28,7 @@ from headgate_enricher.bedrock import ModelFactory
 from headgate_enricher.budget import check_ledger, ledger_contract, open_budget
 from headgate_enricher.deliberation import Deliberation
 from headgate_enricher.dispatcher import Dispatcher
-from headgate_enricher.enrichment import Enrichment, Stamp
+from headgate_enricher.enrichment import Enrichment
 from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router
 from headgate_enricher.gateway.errors import reason_of
@@ -43,16 +43,18 @@ from headgate_enricher.outbox import Outbox
 from headgate_enricher.pricing import load_prices
 from headgate_enricher.progress_log import ProgressLog
 from headgate_enricher.results import ModelResults
+from headgate_enricher.routing import Decider, Routing, check_table
 from headgate_enricher.topics import check_topics, find_topics, load_contracts
 
 if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import RecordConsumer, RecordProducer, TransactionalProducer
     from headgate_runtime.registry import SchemaRegistry
     from headgate_schemas import Contracts, TopicContract
-    from headgate_schemas.agent import Agent, Memory
+    from headgate_schemas.agent import Memory
 
     from headgate_enricher.budget import OpenBudget
     from headgate_enricher.config import Settings
+    from headgate_enricher.gateway.calls import Calls
     from headgate_enricher.gateway.routes import Routes
     from headgate_enricher.progress_log import ReadCompacted
     from headgate_enricher.results import ReadRange
@@ -81,7 +83,7 @@ def build(settings: Settings) -> Service:
     """Build the service on real clients.
 
     Raises:
-        ConfigurationError: Contracts, topics, schemas, agent, price or credentials are missing or wrong.
+        ConfigurationError: Contracts, topics, schemas, agents, prices or credentials are missing or wrong.
         UnavailableError: Broker or registry does not answer.
     """
     contracts = load_contracts(settings)
@@ -106,7 +108,6 @@ def build(settings: Settings) -> Service:
         open_budget=partial(
             open_budget,
             settings.budget,
-            agent=settings.agent,
             replica=settings.instance,
             kafka=settings.kafka,
             registry=registry,
@@ -123,21 +124,17 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     prices = load_prices(settings.prices_file)
     budget = clients.open_budget(metrics=metrics)
     calls = create_calls(settings, clients.models, prices, budget.purse, metrics)
-    agent = load_agent(settings.agent, GatewayModel(calls=calls), model_id=settings.models.primary.id)
-    stamp = Stamp(
-        agent=agent.name,
-        agent_version=agent.version,
-        pipeline_version=version("headgate-enricher"),
-    )
-    results = _results(contracts, topics, clients, agent)
+    routing = _routing(settings, topics, calls)
+    results = _results(contracts, topics, clients, routing)
     calls.record_in(results)
-    deliberation = _deliberation(settings, topics, agent)
+    deliberation = _deliberation(settings, topics)
+    decoder = Decoder(clients.registry, contracts.record(topics.source.record))
     dispatcher = Dispatcher(
         consumer=clients.consumer,
-        intake=Intake(Decoder(clients.registry, contracts.record(topics.source.record)), compile_rules(topics.source)),
-        judge=Judge(agent),
+        intake=Intake(decoder, compile_rules(topics.source), routing),
+        judge=Judge(routing.deciders),
         model=ModelThread(deliberation.ask, clients.models.aclose),
-        enrichment=_enrichment(contracts, topics, clients.registry, stamp),
+        enrichment=_enrichment(contracts, topics, clients.registry),
         dead_letters=DeadLetters(
             _encoder(contracts, topics.dead_letters, clients.registry),
             topics.dead_letters.topic,
@@ -147,7 +144,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         outbox=Outbox(clients.transactions),
         progress_log=_progress_log(settings, contracts, topics, clients),
         results=results,
-        memories=_memories(settings, contracts, topics, clients, agent),
+        memories=_memories(settings, contracts, topics, clients, routing),
         limits=_limits(settings, topics),
         metrics=EnricherMetrics(metrics),
     )
@@ -163,7 +160,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         loop=loop,
         metrics=metrics,
         ready=lambda: dispatcher.why_not_ready() or budget.log.why_not_ready(),
-        info=lambda: _info(agent, calls.routes),
+        info=lambda: _info(routing, calls.routes),
         close=budget.log.close,
         routers=[model_router(calls.routes), budget.router],
     )
@@ -173,7 +170,7 @@ def _encoder(contracts: Contracts, topic: TopicContract, registry: SchemaRegistr
     return Encoder(registry, topic.subject, contracts.record(topic.record))
 
 
-def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry, stamp: Stamp) -> Enrichment:
+def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry) -> Enrichment:
     event_id = topics.output.fields.event_id
     return Enrichment(
         topic=topics.output.topic,
@@ -183,14 +180,22 @@ def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry, 
         same_frame=_encoder(contracts, topics.source, registry).prefix,
         check=compile_rules(topics.output),
         event_id=field_getter(event_id) if event_id else None,
-        stamp=stamp,
+        pipeline_version=version("headgate-enricher"),
     )
 
 
-def _deliberation(settings: Settings, topics: Topics, agent: Agent) -> Deliberation:
+def _routing(settings: Settings, topics: Topics, calls: Calls) -> Routing:
+    check_table(settings.agents, topics.source)
+    by_type: dict[str, Decider] = {}
+    for place, (name, types) in enumerate(settings.agents.items()):
+        agent = load_agent(name, GatewayModel(calls=calls), model_id=settings.models.primary.id)
+        by_type |= dict.fromkeys(types, Decider(agent, place))
+    return Routing(by_type, topics.source.fields.type)
+
+
+def _deliberation(settings: Settings, topics: Topics) -> Deliberation:
     tenant = topics.source.fields.tenant
     return Deliberation(
-        agent,
         tenant=field_getter(tenant) if tenant else None,
         max_in_flight=settings.max_in_flight,
         reason_of=reason_of,
@@ -208,24 +213,26 @@ def _progress_log(settings: Settings, contracts: Contracts, topics: Topics, clie
 
 
 def _memories(
-    settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, agent: Agent
+    settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, routing: Routing
 ) -> StateStore[Memory]:
     encoder = _encoder(contracts, topics.memory, clients.registry)
     decoder = Decoder(clients.registry, contracts.record(topics.memory.record))
     return StateStore(
         topic=topics.memory.topic,
-        namespace=f"{settings.group_id}/{agent.name}",
-        codec=MemoryCodec(agent.name, encoder, decoder),
+        codecs={
+            f"{settings.group_id}/{decider.name}": MemoryCodec(decider.name, encoder, decoder)
+            for decider in routing.deciders
+        },
         read=clients.read_range,
         capacity=settings.memory_keys,
         folder=settings.state_dir,
     )
 
 
-def _results(contracts: Contracts, topics: Topics, clients: Clients, agent: Agent) -> ModelResults:
+def _results(contracts: Contracts, topics: Topics, clients: Clients, routing: Routing) -> ModelResults:
     return ModelResults(
         topic=topics.results.topic,
-        agent_version=agent.version,
+        agent_versions={decider.version for decider in routing.deciders},
         encoder=_encoder(contracts, topics.results, clients.registry),
         decoder=Decoder(clients.registry, contracts.record(topics.results.record)),
         producer=clients.producer,
@@ -245,9 +252,11 @@ def _limits(settings: Settings, topics: Topics) -> Limits:
     )
 
 
-def _info(agent: Agent, routes: Routes) -> dict[str, object]:
+def _info(routing: Routing, routes: Routes) -> dict[str, object]:
     return {
-        "agent": agent.name,
-        "agent_version": agent.version,
+        "agents": {
+            decider.name: {"version": decider.version, "event_types": routing.types_of(decider)}
+            for decider in routing.deciders
+        },
         "models": {name: endpoint and endpoint.id for name, endpoint in routes.table.named().items()},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastavro import parse_schema, schemaless_writer
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
     from headgate_enricher.gateway.spending import Spent
     from headgate_enricher.intake import Check
+    from headgate_enricher.routing import Decider
+    from headgate_enricher.work import Work
 
 METADATA = ("agent_metadata", "processing_metadata")
 PASSED_HEADERS = frozenset({TRACEPARENT, EVENT_ID})
@@ -40,21 +41,6 @@ class ValueEncoder(Protocol):
         """Encode to Confluent-framed Avro."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What is the same in every record of one process.
-
-    Attributes:
-        agent: Name of the agent.
-        agent_version: Hash of the agent.
-        pipeline_version: Version of the enricher.
-    """
-
-    agent: str
-    agent_version: str
-    pipeline_version: str
-
-
 class Enrichment:
     """Builds output records.
 
@@ -69,7 +55,7 @@ class Enrichment:
         same_frame: Frame of an input value written with ``read_as``.
         check: Rules of the output topic.
         event_id: Gives an event's id, for the header of a record that came without one; None leaves it out.
-        stamp: What every record carries.
+        pipeline_version: Version of the enricher.
 
     Raises:
         ConfigurationError: The output record has no place for the decision.
@@ -85,7 +71,7 @@ class Enrichment:
         same_frame: bytes,
         check: Check,
         event_id: Getter | None,
-        stamp: Stamp,
+        pipeline_version: str,
     ) -> None:
         fields = write_as.raw["fields"]
         missing = set(METADATA) - {field["name"] for field in fields}
@@ -98,14 +84,13 @@ class Enrichment:
         self._metadata_schema = parse_schema(_record_of(fields[len(read_as.raw["fields"]) :]))
         self._check = check
         self._event_id = event_id
-        self._stamp = stamp
+        self._pipeline_version = pipeline_version
 
-    def build(self, record: Record, event: Event, decision: Decision, spent: Spent, *, now_ms: int) -> OutgoingRecord:
+    def build(self, work: Work, decision: Decision, spent: Spent, *, now_ms: int) -> OutgoingRecord:
         """Build the output record of a decided event.
 
         Args:
-            record: The record the event came in.
-            event: Its decoded value.
+            work: The event, the record it came in, and the agent that decided on it.
             decision: The agent's decision.
             spent: Which model was asked, and what its answers cost.
             now_ms: When the decision was made, milliseconds since the epoch.
@@ -113,9 +98,10 @@ class Enrichment:
         Raises:
             AgentFaultError: The decision does not fit the output's contract.
         """
+        record, event = work.record, work.event
         try:
             metadata = {
-                "agent_metadata": self._agent_metadata(decision, spent),
+                "agent_metadata": self._agent_metadata(work.decider, decision, spent),
                 "processing_metadata": self._processing_metadata(record, now_ms),
             }
             value = self._encode(record, event, metadata)
@@ -138,16 +124,16 @@ class Enrichment:
         schemaless_writer(buffer, self._metadata_schema, metadata)
         return buffer.getvalue()
 
-    def _agent_metadata(self, decision: Decision, spent: Spent) -> dict[str, Any]:
-        usage, stamp = spent.usage, self._stamp
+    def _agent_metadata(self, decider: Decider, decision: Decision, spent: Spent) -> dict[str, Any]:
+        usage = spent.usage
         return {
             "decision": decision.decision,
             "decision_reason": decision.decision_reason,
             "risk_score": decision.risk_score,
             "priority": decision.priority,
             "confidence": decision.confidence,
-            "agent": stamp.agent,
-            "agent_version": stamp.agent_version,
+            "agent": decider.name,
+            "agent_version": decider.version,
             "revision": 0,
             "tier": decision.tier,
             "model_id": spent.model_id,
@@ -166,7 +152,7 @@ class Enrichment:
         return {
             "ingestion_time": record.timestamp_ms,
             "processing_time": now_ms,
-            "pipeline_version": self._stamp.pipeline_version,
+            "pipeline_version": self._pipeline_version,
             "source_topic": record.topic,
             "source_partition": record.partition,
             "source_offset": record.offset,
