@@ -132,6 +132,7 @@ def test_the_record_says_who_decided_from_what_and_for_how_much() -> None:
             {"source": "rule", "name": "probing_page", "value": "0.86"},
             {"source": "tool", "name": "account_history.events", "value": "3"},
         ],
+        "session": None,
     }
     assert written["processing_metadata"] == {
         "ingestion_time": 1_760_000_000_000,
@@ -175,3 +176,49 @@ def test_an_output_without_a_place_for_the_decision_stops_the_start() -> None:
     known = registry()
     with pytest.raises(ConfigurationError, match="agent_metadata"):
         enrichment(known, same_frame=b"", write_as=READ_AS)
+
+
+SESSION = {"intent": "automate", "started_at": 1_760_000_000_000, "events": 9}
+
+
+def build_with(fields: dict[str, Any], *, same: bool) -> dict[str, Any]:
+    known = registry()
+    source = Encoder(known, INPUT.subject, READ_AS)
+    record = record_of(source, next(examples()))
+    done = work(record, Decoder(known, READ_AS).decode(record.value))
+    decision = dataclasses.replace(RULES, fields=fields)
+    built = enrichment(known, same_frame=source.prefix if same else b"other").build(
+        done, decision, NOTHING_SPENT, now_ms=7
+    )
+    metadata: dict[str, Any] = Decoder(known, WRITE_AS).decode(built.value)["agent_metadata"]
+    return metadata
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_an_agent_adds_stands_beside_the_decision(*, same: bool) -> None:
+    metadata = build_with({"session": SESSION}, same=same)
+    assert (metadata["session"], metadata["decision"]) == (SESSION, "allow")
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"mood": "good"}, "mood"),
+        ({"session": {**SESSION, "mood": "good"}}, "session.mood"),
+        ({"agent": "somebody else"}, "agent"),
+        ({"cost_microdollars": 0, "session": {"mood": 1}}, "cost_microdollars, session.mood"),
+    ],
+)
+def test_a_field_the_contract_does_not_have_for_an_agent_is_its_fault_and_named(
+    fields: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(AgentFaultError, match=f"has the fields {named}, which agent_metadata of") as fault:
+        build_with(fields, same=True)
+    assert fault.value.field == f"agent_metadata.{named.split(',', maxsplit=1)[0]}"
+
+
+@pytest.mark.parametrize("wrong", [{"intent": 5}, {"intent": None}, {"started_at": "today"}])
+@pytest.mark.parametrize("same", [True, False])
+def test_a_field_of_another_type_is_the_agents_fault(wrong: dict[str, Any], *, same: bool) -> None:
+    with pytest.raises(AgentFaultError, match="mend the agent"):
+        build_with({"session": {**SESSION, **wrong}}, same=same)

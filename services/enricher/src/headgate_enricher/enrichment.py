@@ -11,6 +11,7 @@ from headgate_runtime.errors import ConfigurationError, RejectedError
 from headgate_runtime.records import Headers, OutgoingRecord, Record
 from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, parse_traceparent
 
+from headgate_enricher.own_fields import OwnFields
 from headgate_enricher.work import AgentFaultError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Enrichment:
         self._prefix = encoder.prefix
         self._same_frame = same_frame if _starts_with(fields, read_as.raw["fields"]) else None
         self._metadata_schema = parse_schema(_record_of(fields[len(read_as.raw["fields"]) :]))
+        self._own_fields = OwnFields(write_as, METADATA[0])
         self._check = check
         self._event_id = event_id
         self._pipeline_version = pipeline_version
@@ -126,7 +128,7 @@ class Enrichment:
 
     def _agent_metadata(self, decider: Decider, decision: Decision, spent: Spent) -> dict[str, Any]:
         usage = spent.usage
-        return {
+        metadata = {
             "decision": decision.decision,
             "decision_reason": decision.decision_reason,
             "risk_score": decision.risk_score,
@@ -147,6 +149,9 @@ class Enrichment:
                 {"source": found.source, "name": found.name, "value": found.value} for found in decision.evidence
             ],
         }
+        if decision.fields:
+            self._own_fields.add(decision.fields, metadata)
+        return metadata
 
     def _processing_metadata(self, record: Record, now_ms: int) -> dict[str, Any]:
         return {
