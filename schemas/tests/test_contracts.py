@@ -268,7 +268,7 @@ def test_missing_docs_unknown_pii_and_pointless_rules_are_found(folder: Path) ->
     release(folder, "base_event", 1, schema)
     change_topic(
         folder,
-        fields={"key": "event_id", "event_time": "event_id"},
+        fields={"key": "event_id", "event_time": "event_id", "type": "event_timestamp"},
         rules=[{"name": "r", "field": "event_id", "minimum": 0, "when": {"field": "event_type", "equals": "never"}}],
     )
     assert check_contracts(Contracts.load(folder)) == [
@@ -276,6 +276,7 @@ def test_missing_docs_unknown_pii_and_pointless_rules_are_found(folder: Path) ->
         "base_event.v1.avsc: event_id: has no doc",
         "base_event.v1.avsc: event_type: pii is 'secret'; it is one of direct, quasi",
         "raw-events.yaml: fields.event_time: event_id is no long; event time is timestamp-millis",
+        "raw-events.yaml: fields.type: event_timestamp is no string; agents are chosen by the type's name",
         "raw-events.yaml: rules.r: minimum/maximum asks nothing of event_id, a string",
     ]
 
@@ -308,3 +309,28 @@ def test_example_bytes_are_read_as_avro_writes_them_in_json() -> None:
     example = Contracts.load().examples("dead_letter")["contract_violation"]
     assert example["value"] == b"\x00\x00\x00\x00\x03\x06abc\xff"
     assert example["headers"][1] == {"name": "empty", "value": None}
+
+
+TYPES = {"name": "r", "field": "event_type"}
+
+
+@pytest.mark.parametrize(
+    ("type_field", "rules", "types"),
+    [
+        ("event_type", [{**TYPES, "one_of": ["a", "b"]}], {"a", "b"}),
+        ("event_type", [{**TYPES, "min_length": 1}], None),
+        ("event_type", [{**TYPES, "one_of": ["a"], "when": {"field": "source_system", "equals": "s"}}], None),
+        (None, [{**TYPES, "one_of": ["a", "b"]}], None),
+    ],
+)
+def test_the_types_of_a_topics_events_are_those_a_rule_lists_for_all(
+    folder: Path, type_field: str | None, rules: list[dict[str, Any]], types: set[str] | None
+) -> None:
+    change_topic(folder, fields={"key": None, "type": type_field}, rules=rules)
+    contract = Contracts.load(folder).topic("raw-events")
+    assert contract.event_types == types
+
+
+def test_the_types_of_a_topics_events_may_be_a_named_set(folder: Path) -> None:
+    change_topic(folder, fields={"key": None, "type": "event_type"}, rules=[{**TYPES, "one_of_set": "iso_4217"}])
+    assert {"EUR", "USD"} < (Contracts.load(folder).topic("raw-events").event_types or set())

@@ -32,7 +32,7 @@ async def spend(instance: str, purse: LedgerPurse, journal: int) -> None:
     while True:
         granted = None
         try:
-            granted = await purse.reserve(random.choice(TENANTS), MOST, MOST)  # noqa: S311 - no secret
+            granted = await purse.reserve(AGENT, random.choice(TENANTS), MOST, MOST)  # noqa: S311 - no secret
         except UnavailableError:
             outcome = "unavailable"
         else:
@@ -51,7 +51,6 @@ async def main(arguments: list[str]) -> None:
     contract = known.topic(topic)
     budget = open_budget(
         BudgetSettings(limits=(Limit(scope="agent", window="day", tokens=int(limit)),), checkpoint_entries=100),
-        agent=AGENT,
         replica=instance,
         kafka=KafkaSettings(bootstrap_servers=bootstrap),
         registry=ConfluentRegistry(RegistrySettings(url=registry)),

@@ -109,8 +109,7 @@ def test_fifty_thousand_keys_are_restored_in_seconds(world: Remembering) -> None
     assert producer.flush(60) == 0
     store = StateStore(
         topic=world.memory,
-        namespace="group/risk",
-        codec=codec,
+        codecs={"group/risk": codec},
         read=partial(read_range, world.kafka, timeout_s=60),
         capacity=MANY_KEYS // 2,
     )
@@ -119,7 +118,7 @@ def test_fifty_thousand_keys_are_restored_in_seconds(world: Remembering) -> None
     seconds = time.perf_counter() - started
     assert store.in_memory + store.on_disk == MANY_KEYS
     assert store.on_disk > 0
-    sample = store.of(TopicPartition(world.source, 1)).get(b"user-41")
+    sample = store.of(TopicPartition(world.source, 1))[0].get(b"user-41")
     assert sample is not None
     assert sample["events"] == 41
     store.close()

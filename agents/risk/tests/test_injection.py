@@ -91,7 +91,7 @@ def test_lost_guard_is_noticed(context: Any, monkeypatch: pytest.MonkeyPatch) ->
 def test_lost_masking_is_noticed(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     naming = [found for found in CORPUS if "{user_id}" in found.text][:2]
     assert InjectionEvaluation(context, naming).run()[0]["leaks"] == 0
-    monkeypatch.setattr("headgate_agent_risk.masking.mask", lambda text, _: text)
+    monkeypatch.setattr("headgate_agent_toolkit.masking.mask", lambda text, _: text)
     assert InjectionEvaluation(context, naming).run()[0]["leaks"] > 0
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from headgate_agent_risk.untrusted import instructs
+from headgate_agent_toolkit.untrusted import instructs
 from headgate_schemas.agent import Decision, GreyCase
 
 NIGHT_MS = 1_759_975_200_000

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from headgate_agent_risk import context as context_module
 from headgate_agent_risk import create_agent
-from headgate_agent_risk.context import RiskContext, code_digest, load_context
+from headgate_agent_risk.context import RiskContext, load_context
 
 
 def changed(context: RiskContext, part: str) -> RiskContext:
@@ -74,8 +74,3 @@ def test_agent_carries_name_and_version(scripted: Any) -> None:
     assert agent.version == load_context("model-a").version
     assert len(agent.version) == 12
     assert create_agent(scripted(), model_id="model-b").version != agent.version
-
-
-def test_code_digest_covers_the_modules_that_decide() -> None:
-    assert code_digest() == code_digest()
-    assert len(code_digest()) == 64

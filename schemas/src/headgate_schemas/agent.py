@@ -70,6 +70,8 @@ class Decision:
         usage: What the model calls for this decision used.
         fallback_reason: Code of why the fallback decided; None where it did not.
         evidence: What the decision rests on, most telling first; empty where nothing stood out.
+        fields: What else goes into the record's ``agent_metadata``, by the names of optional fields that its contract
+            has for the agent.
     """
 
     decision: str
@@ -82,6 +84,7 @@ class Decision:
     usage: Usage = field(default_factory=Usage)
     fallback_reason: str | None = None
     evidence: tuple[Evidence, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

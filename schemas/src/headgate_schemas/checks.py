@@ -82,6 +82,9 @@ def _types(topic: TopicContract, record: RecordSchema) -> Iterator[str]:
     time = topic.fields.event_time
     if time is not None and "long" not in _kinds(record.field_type(time)):
         yield f"{file}: fields.event_time: {time} is no long; event time is timestamp-millis"
+    kind = topic.fields.type
+    if kind is not None and not _kinds(record.field_type(kind)) & _TEXT:
+        yield f"{file}: fields.type: {kind} is no string; agents are chosen by the type's name"
     for rule in topic.rules:
         kinds = _kinds(record.field_type(rule.field))
         for constraint, fitting in _fitting(rule):

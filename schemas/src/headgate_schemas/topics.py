@@ -117,6 +117,7 @@ class EventFields(_Contract):
     event_id: FieldPath | None = None
     event_time: FieldPath | None = None
     tenant: FieldPath | None = None
+    type: FieldPath | None = None
 
 
 class PartitionField(_Contract):
@@ -148,7 +149,7 @@ class TopicContract(_Contract):
         max_message_bytes: Largest record batch the brokers take; Kafka's own default where it is not written.
         segment_bytes: Size at which a log segment is closed; only closed ones are compacted or dropped.
         timestamps: Whether a record's timestamp is its producer's (``create``) or the brokers' (``append``).
-        fields: Which fields are key, event id, event time and tenant.
+        fields: Which fields are key, event id, event time, tenant and the event's type.
         producers: Services that write it; ``consumers`` read it.
         dead_letters: Topic of the records that could not be processed.
         rules: Rules a value keeps, checked in order.
@@ -177,6 +178,17 @@ class TopicContract(_Contract):
     def subject(self) -> str:
         """The registry's subject of the topic's values."""
         return f"{self.topic}-value"
+
+    @property
+    def event_types(self) -> frozenset[str | int] | None:
+        """The types an event may have, as a rule lists them; None where no rule does, or no field is the type."""
+        for rule in self.rules:
+            if rule.field == self.fields.type and rule.when is None:
+                if rule.one_of is not None:
+                    return frozenset(rule.one_of)
+                if rule.one_of_set is not None:
+                    return frozenset(rule.one_of_set.values)
+        return None
 
     def field_paths(self) -> Iterator[tuple[str, str]]:
         """Every field path the contract names, each with where it does."""

@@ -17,7 +17,7 @@ from headgate_schemas.agent import Usage
 from langchain_core.messages import AIMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from headgate_enricher.results import ReadRange
 
@@ -32,8 +32,8 @@ def answer(text: str = "yes", cost: int = 7) -> RecordedAnswer:
     return RecordedAnswer("model-1", AIMessage(text).model_dump_json().encode(), Usage(1, 600, 80), cost)
 
 
-def position(offset: int, source: TopicPartition = SOURCE, seconds: float = 30.0) -> CallContext:
-    return CallContext(source, offset, "tenant", time.monotonic() + seconds)
+def position(offset: int, source: TopicPartition = SOURCE, seconds: float = 30.0, version: str = "v1") -> CallContext:
+    return CallContext(source, offset, "judge", version, "tenant", time.monotonic() + seconds)
 
 
 class Owner:
@@ -43,7 +43,7 @@ class Owner:
         self,
         broker: MemoryBroker,
         mark: Mark = FRESH,
-        version: str = "v1",
+        versions: Sequence[str] = ("v1",),
         producer: Callable[[MemoryBroker], MemoryProducer] = MemoryProducer,
         read: ReadRange | None = None,
     ) -> None:
@@ -51,7 +51,7 @@ class Owner:
         registry.register(CONTRACT.subject, RECORD.text)
         self.results = ModelResults(
             topic=CONTRACT.topic,
-            agent_version=version,
+            agent_versions=versions,
             encoder=Encoder(registry, CONTRACT.subject, RECORD),
             decoder=Decoder(registry, RECORD),
             producer=producer(broker),
@@ -61,11 +61,13 @@ class Owner:
         self.progress = PartitionProgress(mark)
         self.results.restore({SOURCE: (self.progress, mark.answers_from)})
 
-    def store(self, offset: int, number: int = 0, text: str = "yes", *, seconds: float = 30.0) -> None:
-        asyncio.run(self.results.store(position(offset, seconds=seconds), number, answer(text)))
+    def store(
+        self, offset: int, number: int = 0, text: str = "yes", *, seconds: float = 30.0, version: str = "v1"
+    ) -> None:
+        asyncio.run(self.results.store(position(offset, seconds=seconds, version=version), number, answer(text)))
 
-    def find(self, offset: int, number: int = 0) -> RecordedAnswer | None:
-        return self.results.find(position(offset), number)
+    def find(self, offset: int, number: int = 0, version: str = "v1") -> RecordedAnswer | None:
+        return self.results.find(position(offset, version=version), number)
 
     def mark(self) -> Mark:
         return self.progress.mark()._replace(answers_from=self.results.answers_from(SOURCE))

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any, cast
 from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.gateway.spending import Spent
 from headgate_enricher.intake import Intake
-from headgate_enricher.judge import Judge
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.outbox import Outbox
 from headgate_enricher.progress import Mark
+from headgate_enricher.routing import Decider, Routing
 from headgate_enricher.work import Answer
 from headgate_runtime.errors import UnavailableError, UndecodableError
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import EARLIEST, OutgoingRecord, Record, TopicPartition
 from headgate_runtime.state import StateStore
 from headgate_schemas.agent import Decision, Event, GreyCase, Memory
+
+from .deciders import judge_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,8 +32,12 @@ if TYPE_CHECKING:
     from headgate_runtime.deadletters import DeadLetters
 
 SOURCES = tuple(TopicPartition("in", number) for number in range(4))
-KINDS = ("fast", "fast", "grey", "grey", "grey", "poison", "raises", "fallback_raises", "forgettable", "slow_triage")
-REFUSED = {"poison", "raises", "fallback_raises", "forgettable"}
+FIRST_S = ("fast", "raises", "fallback_raises", "forgettable", "slow_triage")
+SECOND_S = ("grey",)
+KINDS = (*FIRST_S, "fast", *SECOND_S * 3, "poison", "nobody_s")
+REFUSED = {"poison", "nobody_s", "raises", "fallback_raises", "forgettable"}
+# What an agent's memory fails on; an event that another agent decides on comes to no harm.
+FORGETTABLE = {"first": {"forgettable"}, "second": {"forgettable", "slow_triage"}}
 INSTANCES = 2
 MEMORY_CAPACITY = 2  # of the four partitions' keys most have to wait on disk
 
@@ -68,14 +74,16 @@ class Cluster:
         return {(r.partition, r.key or b""): json.loads(r.value or b"null") for r in self.changelog}
 
     def recomputed(self) -> dict[tuple[int, bytes], list[str]]:
-        """What should be remembered: the kinds of the events that are decided or given up, by key, in order."""
+        """What should be remembered: the kinds of the events an agent was asked about, by agent and key, in order."""
         done = {(source, offset) for source, offset, _, _ in self.outputs}
         memories: dict[tuple[int, bytes], list[str]] = {}
         for source, log in self.logs.items():
             for record in log:
                 kind = (record.value or b"").decode()
-                if record.key and (source, record.offset) in done and kind not in {"poison", "forgettable"}:
-                    memories.setdefault((source.partition, b"group/" + record.key), []).append(kind)
+                if record.key is None or (source, record.offset) not in done or kind in {"poison", "nobody_s"}:
+                    continue
+                for agent in (name for name, forgets in FORGETTABLE.items() if kind not in forgets):
+                    memories.setdefault((source.partition, f"{agent}/".encode() + record.key), []).append(kind)
         return memories
 
 
@@ -127,7 +135,8 @@ def output(topic: str, record: Record) -> OutgoingRecord:
 
 
 class PlainEnrichment:
-    def build(self, record: Record, event: Event, decision: Decision, spent: Spent, *, now_ms: int) -> OutgoingRecord:
+    def build(self, work: Work, decision: Decision, spent: Spent, *, now_ms: int) -> OutgoingRecord:
+        record, event = work.record, work.event
         assert event["kind"] == (record.value or b"").decode()
         assert decision
         assert now_ms >= 0
@@ -137,7 +146,7 @@ class PlainEnrichment:
 
 class PlainDeadLetters:
     def record(self, source: Record, **cause: Any) -> OutgoingRecord:
-        assert cause["cause"] in {"undecodable", "agent_error"}
+        assert cause["cause"] == {b"poison": "undecodable", b"nobody_s": "no_agent"}.get(source.value, "agent_error")
         return output("dlq", source)
 
 
@@ -197,19 +206,21 @@ class PlainCodec:
 
 
 class PlainAgent:
-    name = "plain"
     version = "1"
 
-    def __init__(self, clock: list[float]) -> None:
+    def __init__(self, clock: list[float], name: str, decides: Sequence[str]) -> None:
         self.clock = clock
+        self.name = name
+        self.decides = decides
 
     def remember(self, memory: Memory | None, event: Event) -> Memory | None:
-        if event["kind"] == "forgettable":
+        if event["kind"] in FORGETTABLE[self.name]:
             raise LookupError("forgettable")
         return {"kinds": [*(memory["kinds"] if memory else []), event["kind"]]}
 
     def triage(self, events: Sequence[Event], memories: Sequence[Memory | None]) -> Sequence[Decision | GreyCase]:
         assert len(memories) == len(events)
+        assert {event["kind"] for event in events} <= set(self.decides)
         if any(event["kind"] == "slow_triage" for event in events):
             self.clock[0] += 6.0
         if any(event["kind"] == "raises" for event in events):
@@ -222,6 +233,7 @@ class PlainAgent:
         raise NotImplementedError
 
     def fall_back(self, case: GreyCase, reason: str) -> Decision:
+        assert case.event["kind"] in self.decides
         if case.event["kind"] == "fallback_raises":
             raise ValueError(reason)
         return decision("fallback")
@@ -262,10 +274,13 @@ class Member:
         self.cluster = cluster
         self.positions: dict[TopicPartition, int] = {}
         self.model = MemoryModel()
+        first = Decider(PlainAgent(clock, "first", FIRST_S), 0)
+        second = Decider(PlainAgent(clock, "second", SECOND_S), 1)
+        routing = Routing(dict.fromkeys(FIRST_S, first) | dict.fromkeys(SECOND_S, second), "kind")
         self.dispatcher = Dispatcher(
             consumer=cast("Any", self),
-            intake=Intake(PlainDecoder(), lambda _: None),
-            judge=Judge(PlainAgent(clock)),
+            intake=Intake(PlainDecoder(), lambda _: None, routing),
+            judge=judge_of(routing),
             model=self.model,
             enrichment=cast("Enrichment", PlainEnrichment()),
             dead_letters=cast("DeadLetters", PlainDeadLetters()),
@@ -273,7 +288,10 @@ class Member:
             progress_log=cast("ProgressLog", PlainProgressLog(cluster)),
             results=cast("Any", PlainResults()),
             memories=StateStore(
-                topic="memory", namespace="group", codec=PlainCodec(), read=cluster.replay, capacity=MEMORY_CAPACITY
+                topic="memory",
+                codecs=dict.fromkeys(FORGETTABLE, PlainCodec()),
+                read=cluster.replay,
+                capacity=MEMORY_CAPACITY,
             ),
             limits=Limits(triage_batch=3, max_at_model=2),
             metrics=EnricherMetrics(Metrics()),

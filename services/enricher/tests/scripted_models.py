@@ -45,7 +45,7 @@ class _Uncounted:
 class UnlimitedPurse:
     """Pays for everything."""
 
-    async def reserve(self, tenant: str, tokens: int, cost_microdollars: int) -> Reservation | None:  # noqa: ARG002 (Purse)
+    async def reserve(self, agent: str, tenant: str, tokens: int, cost_microdollars: int) -> Reservation | None:  # noqa: ARG002 (Purse)
         return _Uncounted()
 
 
@@ -97,17 +97,17 @@ class CountingPurse:
     """Grants up to a limit in micro-dollars; remembers what became of each reservation."""
 
     limit: int
-    reserved: list[tuple[str, int, int]] = field(default_factory=list)
+    reserved: list[tuple[str, str, int, int]] = field(default_factory=list)
     settled: dict[int, tuple[int, int]] = field(default_factory=dict)
     away: bool = False
 
-    async def reserve(self, tenant: str, tokens: int, cost_microdollars: int) -> Reservation | None:
+    async def reserve(self, agent: str, tenant: str, tokens: int, cost_microdollars: int) -> Reservation | None:
         await asyncio.sleep(0)
         if self.away:
             raise UnavailableError("no ledger")
         if cost_microdollars > self.limit:
             return None
-        self.reserved.append((tenant, tokens, cost_microdollars))
+        self.reserved.append((agent, tenant, tokens, cost_microdollars))
         return _Held(self, len(self.reserved) - 1)
 
 
@@ -181,7 +181,7 @@ class World:
 
     async def ask(self, text: str = "hello", *, tenant: str = "shop", offset: int = 0) -> tuple[str, Spending]:
         """Deliberate with one call, with five seconds for it."""
-        context = CallContext(TopicPartition("in", 0), offset, tenant, self.now_s + 5.0)
+        context = CallContext(TopicPartition("in", 0), offset, "judge", "1", tenant, self.now_s + 5.0)
         with deliberation_of(context) as spending:
             message = await self.model.ainvoke([HumanMessage(text)])
         return message.text, spending

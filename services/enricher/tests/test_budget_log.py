@@ -55,10 +55,10 @@ class Replica:
             metrics=metrics,
         )
         self.log.start()
-        self.purse = LedgerPurse(self.log, agent="judge", timeout_s=timeout_s, metrics=metrics)
+        self.purse = LedgerPurse(self.log, timeout_s=timeout_s, metrics=metrics)
 
     def reserve(self, tokens: int, tenant: str = "web") -> LedgerReservation | None:
-        return asyncio.run(self.purse.reserve(tenant, tokens, 0))
+        return asyncio.run(self.purse.reserve("judge", tenant, tokens, 0))
 
     def counted(self, tenant: str = "web") -> tuple[int, int]:
         """Tokens reserved and settled today."""
@@ -159,7 +159,7 @@ def test_a_call_that_is_cancelled_while_it_waits_leaves_nothing_set_aside(
     eventually(lambda: replica.log.why_not_ready() is None)
 
     async def cancelled_at_once() -> None:
-        task = asyncio.create_task(replica.purse.reserve("web", 70, 0))
+        task = asyncio.create_task(replica.purse.reserve("judge", "web", 70, 0))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

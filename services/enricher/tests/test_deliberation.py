@@ -14,6 +14,7 @@ from headgate_enricher.judge import Judge
 from headgate_enricher.lanes import Lanes
 from headgate_enricher.model_thread import ModelThread
 from headgate_enricher.progress import PartitionProgress
+from headgate_enricher.routing import Decider
 from headgate_enricher.work import AgentFaultError, Answer, Partition, Work
 from headgate_runtime.records import Record, TopicPartition
 from headgate_runtime.state import PartitionState, Spill
@@ -68,20 +69,19 @@ class ScriptedAgent:
 
 
 def ask(deliberate: Callable[[GreyCase], Awaitable[Decision]], seconds: float = 5.0) -> Answer:
-    return asyncio.run(deliberation_by(deliberate, 2).ask(due(time.monotonic() + seconds), CASE))
+    return asyncio.run(deliberation(2).ask(due(deliberate, time.monotonic() + seconds), CASE))
 
 
-def deliberation_by(deliberate: Callable[[GreyCase], Awaitable[Decision]], max_in_flight: int) -> Deliberation:
+def deliberation(max_in_flight: int) -> Deliberation:
     return Deliberation(
-        ScriptedAgent(deliberate),
         tenant=lambda event: event.get("owner"),
         max_in_flight=max_in_flight,
         reason_of=lambda _: "classified",
     )
 
 
-def due(deadline_s: float) -> Work:
-    asked = work(7, owner="shop")
+def due(deliberate: Callable[[GreyCase], Awaitable[Decision]], deadline_s: float) -> Work:
+    asked = work(7, owner="shop", by=Decider(ScriptedAgent(deliberate), 0))
     asked.deadline_s = deadline_s
     return asked
 
@@ -111,7 +111,9 @@ def test_a_model_knows_for_which_event_it_is_called_and_the_answer_what_that_cos
         return MODEL
 
     answer = ask(spend)
-    assert [(each.source, each.offset, each.tenant) for each in seen] == [(TopicPartition("in", 0), 7, "shop")]
+    [context] = seen
+    assert (context.source, context.offset) == (TopicPartition("in", 0), 7)
+    assert (context.agent, context.agent_version, context.tenant) == ("scripted", "1", "shop")
     assert answer.spent == Spent("second", Usage(2, 30, 11), 15)
 
 
@@ -127,9 +129,8 @@ def test_waiting_for_a_free_call_counts_towards_the_deadline() -> None:
         return await forever(case)
 
     async def run() -> list[Answer]:
-        deliberation = deliberation_by(ask_forever, 1)
-        until = due(time.monotonic() + 0.05)
-        return await asyncio.gather(deliberation.ask(until, CASE), deliberation.ask(until, CASE))
+        asking, until = deliberation(1), due(ask_forever, time.monotonic() + 0.05)
+        return await asyncio.gather(asking.ask(until, CASE), asking.ask(until, CASE))
 
     answers = asyncio.run(run())
     assert [(answer.reason, answer.spent.model_id) for answer in answers] == [("deadline", "model"), ("deadline", None)]
@@ -146,9 +147,8 @@ def test_no_more_calls_than_allowed_run_at_once() -> None:
         return MODEL
 
     async def run() -> list[Answer]:
-        deliberation = deliberation_by(count, 3)
-        until = due(time.monotonic() + 5)
-        return await asyncio.gather(*(deliberation.ask(until, CASE) for _ in range(20)))
+        asking, until = deliberation(3), due(count, time.monotonic() + 5)
+        return await asyncio.gather(*(asking.ask(until, CASE) for _ in range(20)))
 
     assert all(answer.decision == MODEL for answer in asyncio.run(run()))
     assert running[1] == 3
@@ -174,35 +174,42 @@ def test_a_useless_answer_that_was_paid_for_keeps_its_price() -> None:
         raise ModelAnswerError("invalid_answer", Usage(2, 300, 40), "b" * 64)
 
     answer = ask(answer_nonsense)
-    decision = Judge(ScriptedAgent(answer_nonsense)).conclude(CASE, answer)
+    decision = JUDGE.conclude(work(7), CASE, answer)
     assert (decision.tier, decision.fallback_reason) == ("fallback", "invalid_answer")
     assert (answer.spent, decision.prompt_hash) == (Spent("model", Usage(2, 300, 40), 17), "b" * 64)
 
 
 def test_a_fallback_that_fails_is_the_agents_fault() -> None:
     with pytest.raises(AgentFaultError, match="RuntimeError"):
-        Judge(ScriptedAgent(forever)).fall_back(CASE, "worst")
+        JUDGE.conclude(work(7), CASE, Answer(None, "worst", seconds=0.1))
 
 
+DECIDER = Decider(ScriptedAgent(forever), 0)
+JUDGE = Judge([DECIDER])
 MEMORIES: PartitionState[Memory] = PartitionState(PlainCodec(), Spill(None, "in-0"), 10)
 
 
-def work(number: int, *, key: bytes | None = b"k", **event: object) -> Work:
+def work(number: int, *, key: bytes | None = b"k", by: Decider = DECIDER, **event: object) -> Work:
     source = TopicPartition("in", 0)
-    partition = Partition(source, PartitionProgress(), MEMORIES, Lanes())
-    return Work(partition, Record("in", 0, number, 0, key, b"v"), event, time.monotonic() + 5)
+    partition = Partition(source, PartitionProgress(), (MEMORIES,), Lanes())
+    return Work(partition, Record("in", 0, number, 0, key, b"v"), event, time.monotonic() + 5, by)
+
+
+def remembered(done: Work) -> Memory | None:
+    """What the event changes the memory of its key to; None where it does not."""
+    return done.changes[-1][2] if done.changes else None
 
 
 def test_triage_that_raises_costs_only_the_event_at_fault() -> None:
     works = [work(0), work(1, broken=True), work(2)]
-    Judge(ScriptedAgent(forever)).triage(works)
+    JUDGE.triage(works)
     assert works[0].triaged == works[2].triaged == FLOOR
     assert isinstance(works[1].triaged, AgentFaultError)
 
 
 def test_triage_that_returns_no_decision_is_the_agents_fault() -> None:
     works = [work(0, nothing=True), work(1)]
-    Judge(ScriptedAgent(forever)).triage(works)
+    JUDGE.triage(works)
     assert isinstance(works[0].triaged, AgentFaultError)
     assert works[1].triaged == FLOOR
 
@@ -210,16 +217,16 @@ def test_triage_that_returns_no_decision_is_the_agents_fault() -> None:
 def test_each_event_finds_what_those_before_it_left_and_one_without_a_key_finds_nothing() -> None:
     works = [work(number, key=b"remembered") for number in range(3)]
     works.insert(1, work(9, key=None))
-    Judge(ScriptedAgent(forever)).triage(works)
+    JUDGE.triage(works)
     assert [each.memory for each in works] == [None, None, {"events": 1}, {"events": 2}]
-    assert [each.remembered for each in works] == [{"events": 1}, None, {"events": 2}, {"events": 3}]
+    assert [remembered(each) for each in works] == [{"events": 1}, None, {"events": 2}, {"events": 3}]
 
 
 def test_an_event_that_cannot_be_remembered_is_at_fault_and_changes_no_memory() -> None:
     works = [work(0, key=b"odd"), work(1, key=b"odd", forgettable=True), work(2, key=b"odd")]
-    Judge(ScriptedAgent(forever)).triage(works)
+    JUDGE.triage(works)
     assert [isinstance(each.triaged, AgentFaultError) for each in works] == [False, True, False]
-    assert [each.remembered for each in works] == [{"events": 1}, {"events": 1}, {"events": 2}]
+    assert [remembered(each) for each in works] == [{"events": 1}, None, {"events": 2}]
 
 
 async def nothing_to_close() -> None:

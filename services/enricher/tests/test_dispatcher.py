@@ -10,7 +10,6 @@ import pytest
 from headgate_enricher.agents import load_agent
 from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.intake import Intake
-from headgate_enricher.judge import Judge
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.outbox import Outbox
@@ -22,6 +21,8 @@ from headgate_runtime.state import StateStore
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer
 from headgate_runtime.testing.producer import MemoryTransactionalProducer
 from headgate_schemas.agent import Decision, Event, GreyCase, Memory
+
+from .deciders import judge_of, sole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,19 +62,18 @@ class Surroundings:
         self.consumer.subscribe(["in"], on_assign=lambda _: {}, on_revoke=lambda _: None, on_lost=lambda _: None)
         self.consumer.poll(1, 0)
         self.metrics = Metrics()
+        routing = sole(self)
         self.dispatcher = Dispatcher(
             consumer=self.consumer,
-            intake=Intake(self, lambda _: None),
-            judge=Judge(self),
+            intake=Intake(self, lambda _: None, routing),
+            judge=judge_of(routing),
             model=self,
             enrichment=cast("Any", self),
             dead_letters=cast("Any", PlainDeadLetters()),
             outbox=Outbox(MemoryTransactionalProducer(self.broker, "t"), lambda: self.now_s),
             progress_log=cast("Any", self),
             results=cast("Any", self),
-            memories=StateStore(
-                topic="memory", namespace="group", codec=cast("Any", self), read=lambda *_: None, capacity=10
-            ),
+            memories=StateStore(topic="memory", codecs={"group": cast("Any", self)}, read=lambda *_: None, capacity=10),
             limits=self.limits,
             metrics=EnricherMetrics(self.metrics),
             clock=lambda: self.now_s,
@@ -125,7 +125,8 @@ class Surroundings:
     def fall_back(self, case: GreyCase, reason: str) -> Decision:
         return Decision("allow", str(case), 0.0, "low", 0.5, "fallback", fallback_reason=reason)
 
-    def build(self, record: Record, *_: object, **__: object) -> OutgoingRecord:
+    def build(self, work: Work, *_: object, **__: object) -> OutgoingRecord:
+        record = work.record
         padding = b" " * len(record.value or b"") if (record.value or b"").startswith(b"large") else b""
         return OutgoingRecord("out", record.key, str(record.offset).encode() + padding)
 

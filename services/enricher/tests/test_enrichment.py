@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from headgate_enricher.enrichment import Enrichment, Stamp
+from headgate_enricher.enrichment import Enrichment
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
-from headgate_enricher.work import AgentFaultError
+from headgate_enricher.routing import Decider
+from headgate_enricher.work import AgentFaultError, Work
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.records import Record
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 CONTRACTS = Contracts.load()
 INPUT, OUTPUT = CONTRACTS.topic("raw-events"), CONTRACTS.topic("enriched-events")
 READ_AS, WRITE_AS = CONTRACTS.record(INPUT.record), CONTRACTS.record(OUTPUT.record)
-STAMP = Stamp("risk", "abc", "1.2.3")
 SPENT = Spent("amazon.nova-micro-v1:0", Usage(2, 1000, 100), 49)
 RULES = Decision("allow", "nothing speaks against it", 0.1, "low", 0.9, "rules")
 SEEN = (Evidence("rule", "probing_page", "0.86"), Evidence("tool", "account_history.events", "3"))
@@ -56,12 +57,24 @@ def enrichment(registry: MemoryRegistry, *, same_frame: bytes, write_as: RecordS
         same_frame=same_frame,
         check=compile_rules(OUTPUT),
         event_id=field_getter("event_id"),
-        stamp=STAMP,
+        pipeline_version="1.2.3",
     )
 
 
 def record_of(encoder: Encoder, event: dict[str, Any]) -> Record:
     return Record("raw-events", 3, 41, 1_760_000_000_000, b"key", encoder.encode(event), (("traceparent", TRACE),))
+
+
+@dataclass
+class Named:
+    """An agent, as far as records are concerned."""
+
+    name: str = "risk"
+    version: str = "abc"
+
+
+def work(record: Record, event: dict[str, Any]) -> Work:
+    return Work(cast("Any", None), record, event, 0.0, Decider(cast("Any", Named()), 0))
 
 
 @pytest.mark.parametrize("decision", [RULES, MODEL, FALLBACK])
@@ -71,8 +84,8 @@ def test_copied_bytes_are_those_of_the_full_encoder(event: dict[str, Any], decis
     source = Encoder(known, INPUT.subject, READ_AS)
     record = record_of(source, event)
     decoded = Decoder(known, READ_AS).decode(record.value)
-    copied = enrichment(known, same_frame=source.prefix).build(record, decoded, decision, SPENT, now_ms=7)
-    encoded = enrichment(known, same_frame=b"other").build(record, decoded, decision, SPENT, now_ms=7)
+    copied = enrichment(known, same_frame=source.prefix).build(work(record, decoded), decision, SPENT, now_ms=7)
+    encoded = enrichment(known, same_frame=b"other").build(work(record, decoded), decision, SPENT, now_ms=7)
     assert copied == encoded
     written = Decoder(known, WRITE_AS).decode(copied.value)
     assert {name: written[name] for name in decoded} == decoded
@@ -86,7 +99,7 @@ def test_an_output_of_another_shape_is_encoded_in_full() -> None:
     record = record_of(source, next(examples()))
     event = Decoder(known, READ_AS).decode(record.value)
     built = enrichment(known, same_frame=source.prefix, write_as=shuffled).build(
-        record, event, RULES, NOTHING_SPENT, now_ms=7
+        work(record, event), RULES, NOTHING_SPENT, now_ms=7
     )
     assert Decoder(known, WRITE_AS).decode(built.value)["agent_metadata"]["tier"] == "rules"
 
@@ -96,7 +109,7 @@ def test_the_record_says_who_decided_from_what_and_for_how_much() -> None:
     source = Encoder(known, INPUT.subject, READ_AS)
     record = record_of(source, next(examples()))
     event = Decoder(known, READ_AS).decode(record.value)
-    built = enrichment(known, same_frame=source.prefix).build(record, event, MODEL, SPENT, now_ms=7)
+    built = enrichment(known, same_frame=source.prefix).build(work(record, event), MODEL, SPENT, now_ms=7)
     written = Decoder(known, WRITE_AS).decode(built.value)
     assert written["agent_metadata"] == {
         "decision": "flag_high_risk",
@@ -119,6 +132,7 @@ def test_the_record_says_who_decided_from_what_and_for_how_much() -> None:
             {"source": "rule", "name": "probing_page", "value": "0.86"},
             {"source": "tool", "name": "account_history.events", "value": "3"},
         ],
+        "session": None,
     }
     assert written["processing_metadata"] == {
         "ingestion_time": 1_760_000_000_000,
@@ -154,7 +168,7 @@ def test_a_decision_that_breaks_the_contract_is_the_agents_fault(
     event = Decoder(known, READ_AS).decode(record.value)
     build = enrichment(known, same_frame=source.prefix if same else b"other").build
     with pytest.raises(AgentFaultError, match="mend the agent") as fault:
-        build(record, event, dataclasses.replace(RULES, **wrong), NOTHING_SPENT, now_ms=7)
+        build(work(record, event), dataclasses.replace(RULES, **wrong), NOTHING_SPENT, now_ms=7)
     assert fault.value.rule == rule
 
 
@@ -162,3 +176,49 @@ def test_an_output_without_a_place_for_the_decision_stops_the_start() -> None:
     known = registry()
     with pytest.raises(ConfigurationError, match="agent_metadata"):
         enrichment(known, same_frame=b"", write_as=READ_AS)
+
+
+SESSION = {"intent": "automate", "started_at": 1_760_000_000_000, "events": 9}
+
+
+def build_with(fields: dict[str, Any], *, same: bool) -> dict[str, Any]:
+    known = registry()
+    source = Encoder(known, INPUT.subject, READ_AS)
+    record = record_of(source, next(examples()))
+    done = work(record, Decoder(known, READ_AS).decode(record.value))
+    decision = dataclasses.replace(RULES, fields=fields)
+    built = enrichment(known, same_frame=source.prefix if same else b"other").build(
+        done, decision, NOTHING_SPENT, now_ms=7
+    )
+    metadata: dict[str, Any] = Decoder(known, WRITE_AS).decode(built.value)["agent_metadata"]
+    return metadata
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_an_agent_adds_stands_beside_the_decision(*, same: bool) -> None:
+    metadata = build_with({"session": SESSION}, same=same)
+    assert (metadata["session"], metadata["decision"]) == (SESSION, "allow")
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"mood": "good"}, "mood"),
+        ({"session": {**SESSION, "mood": "good"}}, "session.mood"),
+        ({"agent": "somebody else"}, "agent"),
+        ({"cost_microdollars": 0, "session": {"mood": 1}}, "cost_microdollars, session.mood"),
+    ],
+)
+def test_a_field_the_contract_does_not_have_for_an_agent_is_its_fault_and_named(
+    fields: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(AgentFaultError, match=f"has the fields {named}, which agent_metadata of") as fault:
+        build_with(fields, same=True)
+    assert fault.value.field == f"agent_metadata.{named.split(',', maxsplit=1)[0]}"
+
+
+@pytest.mark.parametrize("wrong", [{"intent": 5}, {"intent": None}, {"started_at": "today"}])
+@pytest.mark.parametrize("same", [True, False])
+def test_a_field_of_another_type_is_the_agents_fault(wrong: dict[str, Any], *, same: bool) -> None:
+    with pytest.raises(AgentFaultError, match="mend the agent"):
+        build_with({"session": {**SESSION, **wrong}}, same=same)

@@ -51,7 +51,7 @@ def ask(world: World, text: str = "hello", **options: Any) -> tuple[str, Spent]:
 
 def failure(world: World, text: str = "hello") -> tuple[Exception, Spent]:
     async def run() -> tuple[Exception, Spent]:
-        context = CallContext(TopicPartition("in", 0), 0, "shop", world.now_s + 5.0)
+        context = CallContext(TopicPartition("in", 0), 0, "judge", "1", "shop", world.now_s + 5.0)
         with deliberation_of(context) as collected, pytest.raises(Exception) as caught:  # noqa: PT011 (each test looks)
             await world.model.ainvoke([HumanMessage(text)])
         return caught.value, collected.spent
@@ -100,7 +100,7 @@ def test_each_call_of_a_deliberation_has_its_own_recording() -> None:
     world = World()
 
     async def twice() -> None:
-        with deliberation_of(CallContext(TopicPartition("in", 0), 3, "shop", 5.0)):
+        with deliberation_of(CallContext(TopicPartition("in", 0), 3, "judge", "1", "shop", 5.0)):
             await world.model.ainvoke("first")
             await world.model.ainvoke("second")
 
@@ -120,8 +120,8 @@ def test_the_cheaper_model_answers_when_the_purse_refuses_the_primary(limit: int
     purse = CountingPurse(limit)
     world = World(purse)
     assert ask(world)[1] == Spent(model, USED, cost)
-    [(tenant, tokens, reserved)] = purse.reserved
-    assert tenant == "shop"
+    [(agent, tenant, tokens, reserved)] = purse.reserved
+    assert (agent, tenant) == ("judge", "shop")
     assert (tokens, reserved) >= (INPUT_TOKENS + OUTPUT_TOKENS, cost)
     assert purse.settled == {0: (INPUT_TOKENS + OUTPUT_TOKENS, cost)}
 
@@ -337,7 +337,7 @@ def test_bound_tools_reach_the_model_and_are_part_of_the_question() -> None:
     tools = world.model.bind_tools([{"name": "t"}], tool_choice="t")
 
     async def run() -> None:
-        with deliberation_of(CallContext(TopicPartition("in", 0), 0, "shop", 5.0)):
+        with deliberation_of(CallContext(TopicPartition("in", 0), 0, "judge", "1", "shop", 5.0)):
             await tools.ainvoke("hello")
             await world.model.ainvoke("hello")
 

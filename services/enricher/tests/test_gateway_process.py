@@ -68,7 +68,7 @@ class Gateway:
         """The model that answered one event, or the reason why none did."""
         self.asked += 1
         until_s = time.monotonic() + 5
-        context = CallContext(TopicPartition("in", 0), self.asked, "shop", until_s)
+        context = CallContext(TopicPartition("in", 0), self.asked, "judge", "1", "shop", until_s)
         try:
             with deliberation_of(context) as spending, deadline(until_s):
                 await self.model.ainvoke(f"Event {self.asked}")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.intake import Intake
-from headgate_enricher.judge import Judge
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.outbox import Outbox
@@ -24,8 +23,12 @@ from headgate_runtime.testing.producer import MemoryTransactionalProducer
 from headgate_schemas import Contracts
 from headgate_schemas.agent import Decision, Event, Memory
 
+from .deciders import judge_of, sole
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from headgate_enricher.work import Work
 
 CONTRACTS = Contracts.load()
 CONTRACT = CONTRACTS.topic("enricher-progress")
@@ -70,10 +73,11 @@ class Replica:
             read=self.read,
         )
         self.consumer = SlowConsumer(broker, GROUP)
+        routing = sole(cast("Any", self))
         self.dispatcher = Dispatcher(
             consumer=self.consumer,
-            intake=Intake(self, lambda _: None),
-            judge=Judge(cast("Any", self)),
+            intake=Intake(self, lambda _: None, routing),
+            judge=judge_of(routing),
             model=cast("Any", self),
             enrichment=cast("Any", self),
             dead_letters=cast("Any", None),
@@ -81,7 +85,7 @@ class Replica:
             progress_log=self.progress_log,
             results=cast("Any", self),
             memories=StateStore(
-                topic="memory", namespace="group", codec=cast("Any", self), read=self.read_memory, capacity=10
+                topic="memory", codecs={"group": cast("Any", self)}, read=self.read_memory, capacity=10
             ),
             limits=Limits(commit_interval_s=0.0),
             metrics=EnricherMetrics(Metrics()),
@@ -128,8 +132,8 @@ class Replica:
         self.triaged += [event["value"] for event in events]
         return [RULES] * len(events)
 
-    def build(self, record: Record, *_: object, **__: object) -> OutgoingRecord:
-        return OutgoingRecord("out", record.key, record.value)
+    def build(self, work: Work, *_: object, **__: object) -> OutgoingRecord:
+        return OutgoingRecord("out", work.record.key, work.record.value)
 
     def cost_microdollars(self, _: Decision) -> int:
         return 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from headgate_enricher.app import Topics, check_topics
 from headgate_enricher.progress import Mark
 from headgate_enricher.progress_log import ProgressLog
+from headgate_enricher.topics import Topics, check_topics
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.admin import TopicInfo

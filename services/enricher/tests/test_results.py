@@ -173,7 +173,16 @@ def test_where_no_commit_says_from_where_the_last_answers_are_read(broker: Memor
 
 def test_another_version_of_the_agent_asks_anew(broker: MemoryBroker) -> None:
     Owner(broker).store(5)
-    assert Owner(broker, version="v2").find(5) is None
+    assert Owner(broker, versions=["v2"]).find(5, version="v2") is None
+
+
+def test_each_agent_finds_its_own_answers_and_no_other_s(broker: MemoryBroker) -> None:
+    first = Owner(broker, versions=["v1", "w1"])
+    first.store(5)
+    first.store(6, version="w1", text="no")
+    second = Owner(broker, versions=["v1", "w1"])
+    assert (second.find(5), second.find(6, version="w1")) == (answer(), answer("no"))
+    assert (second.find(5, version="w1"), second.find(6)) == (None, None)
 
 
 def test_an_answer_to_another_topics_event_is_not_taken_for_ones_own(broker: MemoryBroker) -> None:

@@ -32,15 +32,18 @@ class NumberCodec:
         return int(json.loads(value))
 
 
-def store_over(broker: MemoryBroker, *, capacity: int = CAPACITY, folder: Path | None = None) -> StateStore[int]:
+def reader(broker: MemoryBroker) -> Callable[[Mapping[TopicPartition, int], Callable[[Record], None]], None]:
     def read(starts: Mapping[TopicPartition, int], take: Callable[[Record], None]) -> None:
         for partition, start in starts.items():
             for record in broker.log(partition).visible(start, broker.log(partition).end)[0]:
                 take(record)
 
-    return StateStore(
-        topic="changelog", namespace="group", codec=NumberCodec(), read=read, capacity=capacity, folder=folder
-    )
+    return read
+
+
+def store_over(broker: MemoryBroker, *, capacity: int = CAPACITY, folder: Path | None = None) -> StateStore[int]:
+    codecs = {"group": NumberCodec()}
+    return StateStore(topic="changelog", codecs=codecs, read=reader(broker), capacity=capacity, folder=folder)
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ class StateMachine(RuleBasedStateMachine):
 
     @rule(source=st.sampled_from(SOURCES), key=st.sampled_from(KEYS), state=st.none() | st.integers())
     def put(self, source: TopicPartition, key: bytes, state: int | None) -> None:
-        self.store.of(source).put(key, state)
+        self.store.of(source)[0].put(key, state)
         if state is None:
             self.newest.pop((source, key), None)
         else:
@@ -82,7 +85,7 @@ class StateMachine(RuleBasedStateMachine):
 
     @rule(source=st.sampled_from(SOURCES), key=st.sampled_from(KEYS), state=st.none() | st.integers())
     def stage(self, source: TopicPartition, key: bytes, state: int | None) -> None:
-        self.store.of(source).stage(key, state)
+        self.store.of(source)[0].stage(key, state)
         self.staged[source, key] = state
 
     @rule(committed=st.booleans())
@@ -121,7 +124,7 @@ class StateMachine(RuleBasedStateMachine):
 
     @rule(source=st.sampled_from(SOURCES), key=st.sampled_from(KEYS))
     def look(self, source: TopicPartition, key: bytes) -> None:
-        assert self.store.of(source).get(key) == self.newest.get((source, key))
+        assert self.store.of(source)[0].get(key) == self.newest.get((source, key))
 
     @invariant()
     def memory_is_bounded_and_every_key_is_somewhere(self) -> None:
@@ -146,13 +149,36 @@ def test_a_store_takes_only_the_keys_of_its_namespace(broker: MemoryBroker) -> N
         broker.append(OutgoingRecord("changelog", key, b"1", partition=0))
     store = store_over(broker)
     store.assign(SOURCES)
-    assert (store.of(SOURCES[0]).get(b"mine"), store.in_memory) == (1, 1)
+    assert (store.of(SOURCES[0])[0].get(b"mine"), store.in_memory) == (1, 1)
+
+
+def test_each_namespace_has_its_own_states_of_a_key_and_all_share_the_capacity(broker: MemoryBroker) -> None:
+    def both() -> StateStore[int]:
+        codecs = {"one": NumberCodec(), "two": NumberCodec()}
+        store = StateStore(topic="changelog", codecs=codecs, read=reader(broker), capacity=CAPACITY)
+        store.assign(SOURCES)
+        return store
+
+    store = both()
+    one, two = store.of(SOURCES[0])
+    for number, states in ((1, one), (2, two)):
+        states.put(b"key", number)
+        states.stage(b"key", number)
+    commit(broker, store, SOURCES)
+    assert {record.key for record in broker.records("changelog")} == {b"one/key", b"two/key"}
+    restored = both()
+    assert [states.get(b"key") for states in restored.of(SOURCES[0])] == [1, 2]
+    assert [states.get(b"key") for states in restored.of(SOURCES[1])] == [None, None]
+    for key in KEYS:
+        restored.of(SOURCES[0])[0].put(key, 3)
+        restored.of(SOURCES[0])[1].put(key, 4)
+    assert restored.in_memory <= CAPACITY
 
 
 def test_the_longest_unused_keys_go_to_disk_and_come_back(broker: MemoryBroker, tmp_path: Path) -> None:
     store = store_over(broker, capacity=8, folder=tmp_path / "state")
     store.assign(SOURCES[:1])
-    states = store.of(SOURCES[0])
+    states = store.of(SOURCES[0])[0]
     for number in range(8):
         states.put(b"%d" % number, number)
     states.put(b"0", 0)
@@ -168,7 +194,7 @@ def test_nothing_is_left_in_the_folder(broker: MemoryBroker, tmp_path: Path) -> 
     store.assign(SOURCES)
     assert not (tmp_path / "state").exists()
     for key in KEYS:
-        store.of(SOURCES[0]).put(key, 1)
+        store.of(SOURCES[0])[0].put(key, 1)
     assert store.on_disk > 0
     store.close()
     assert list((tmp_path / "state").iterdir()) == []
@@ -180,7 +206,7 @@ def test_capacity_is_shared_by_the_partitions(broker: MemoryBroker) -> None:
     store.assign(SOURCES)
     for source in SOURCES:
         for key in KEYS:
-            store.of(source).put(key, 1)
+            store.of(source)[0].put(key, 1)
     assert store.in_memory <= 10
     assert store.in_memory + store.on_disk == len(SOURCES) * len(KEYS)
 
@@ -199,6 +225,6 @@ def test_a_state_is_decoded_once_and_not_before_it_is_wanted(broker: MemoryBroke
     broker.append(OutgoingRecord("changelog", b"group/bad", b"no number", partition=0))
     store = store_over(broker)
     store.assign(SOURCES)
-    assert store.of(SOURCES[0]).get(b"good") == 7
+    assert store.of(SOURCES[0])[0].get(b"good") == 7
     with pytest.raises(ValueError, match="Expecting value"):
-        store.of(SOURCES[0]).get(b"bad")
+        store.of(SOURCES[0])[0].get(b"bad")

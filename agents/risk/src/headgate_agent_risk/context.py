@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
+from headgate_agent_toolkit.masking import Masker, tagged_fields
+from headgate_agent_toolkit.version import code_digest, version_of
+
 from headgate_agent_risk.lookups import read_only_tools
-from headgate_agent_risk.masking import Masker, tagged_fields
 from headgate_agent_risk.policy import Policy, load_policy
 from headgate_agent_risk.prompts import system_prompt
 from headgate_agent_risk.reference import Reference, load_reference
 from headgate_agent_risk.rules import Rule, load_rules
 from headgate_agent_risk.toolbox import Toolbox
 from headgate_agent_risk.tools import tool_schema
-
-_VERSION_CHARS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class RiskContext:
         parts: dict[str, Any] = {
             "model_id": self.model_id,
             "rules": [rule.model_dump(mode="json") for rule in self.rules],
-            "policy": _ordered(self.policy.model_dump(mode="json")),
+            "policy": self.policy.model_dump(),
             "code": self.code,
             "prompt": system_prompt(self.policy),
             "tool": tool_schema(),
@@ -64,16 +61,7 @@ class RiskContext:
             "reference": self.reference.model_dump(mode="json"),
             "pii": self.pii,
         }
-        canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:_VERSION_CHARS]
-
-
-def _ordered(policy: dict[str, Any]) -> dict[str, Any]:
-    """Sort the sets, whose order differs from process to process."""
-    return {
-        name: sorted(value) if name in {"night_hours_utc", "high_risk_countries", "elevated_risk_countries"} else value
-        for name, value in policy.items()
-    }
+        return version_of(parts)
 
 
 def load_context(model_id: str) -> RiskContext:
@@ -88,14 +76,5 @@ def load_context(model_id: str) -> RiskContext:
         policy=load_policy(),
         reference=load_reference(),
         pii=tuple(sorted(tagged_fields().items())),
-        code=code_digest(),
+        code=code_digest(__package__),
     )
-
-
-def code_digest() -> str:
-    """SHA-256 over the source of the package's top-level modules; its sub-packages take no part in a decision."""
-    digest = hashlib.sha256()
-    modules = (entry for entry in files(__package__).iterdir() if entry.name.endswith(".py"))
-    for module in sorted(modules, key=lambda entry: entry.name):
-        digest.update(module.name.encode() + b"\0" + module.read_bytes() + b"\0")
-    return digest.hexdigest()

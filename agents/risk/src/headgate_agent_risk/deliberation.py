@@ -8,17 +8,18 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
+from headgate_agent_toolkit.answers import InvalidAnswerError, UselessAnswerError, usage_of
 from headgate_schemas.agent import Evidence, ModelAnswerError
-from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
+from langchain_core.messages import SystemMessage
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from headgate_agent_risk.answers import InvalidAnswerError, UselessAnswerError, read_answer, usage_of
+from headgate_agent_risk.answers import read_answer
 from headgate_agent_risk.guard import guard
-from headgate_agent_risk.prompts import compose, fence, repair_request, system_prompt
+from headgate_agent_risk.prompts import compose, fence, system_prompt
 from headgate_agent_risk.state import DeliberationState, Talk
-from headgate_agent_risk.tools import TOOL_NAME, RecordDecision, tool_schema
+from headgate_agent_risk.tools import DECISION, TOOL_NAME, RecordDecision, tool_schema
 
 if TYPE_CHECKING:
     from headgate_schemas.agent import Decision, GreyCase
@@ -73,7 +74,8 @@ class DeliberationNodes:
         except InvalidAnswerError as error:
             if before.repaired:
                 raise _useless("invalid_answer", talk) from error
-            return Command(goto="ask", update={"talk": _returned(talk, reply, error.problem)})
+            returned = (*talk.messages, *DECISION.repair(reply, error.problem))
+            return Command(goto="ask", update={"talk": dataclasses.replace(talk, messages=returned, repaired=True)})
         if isinstance(answer, RecordDecision):
             return {"decision": self._guarded(answer, case, talk)}
         return Command(goto="look_up", update={"talk": talk, "calls": answer})
@@ -106,14 +108,6 @@ class DeliberationNodes:
 
 def _useless(reason: str, talk: Talk) -> ModelAnswerError:
     return ModelAnswerError(reason, talk.usage, talk.prompt_hash)
-
-
-def _returned(talk: Talk, reply: AIMessage, problem: str) -> Talk:
-    """Answer every call of the reply, as providers require, with what was wrong."""
-    calls = [*reply.tool_calls, *reply.invalid_tool_calls]
-    request = repair_request(problem)
-    told = (ToolMessage(request, tool_call_id=call["id"] or "", status="error") for call in calls)
-    return dataclasses.replace(talk, messages=(*talk.messages, *told), repaired=True)
 
 
 def build_deliberation_graph(model: BaseChatModel, context: RiskContext, toolbox: Toolbox) -> DeliberationGraph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headgate_agent_toolkit.evidence import shown
 from headgate_schemas.agent import Evidence
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 MOST = 24
 """Pieces of evidence a decision carries at most."""
-_VALUE_CHARS = 40
 
 
 class RuleEvidence:
@@ -37,10 +37,3 @@ class RuleEvidence:
         rules = sorted(self._rules.of(fired), key=lambda rule: -rule.weight)
         names = dict.fromkeys(name for rule in rules for name in rule.when)
         return tuple(Evidence("rule", rule.name, shown(rule.weight)) for rule in rules), tuple(names)
-
-
-def shown(value: object) -> str:
-    """A value as evidence has it: short, numbers without needless digits, booleans as JSON has them."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)[:_VALUE_CHARS]

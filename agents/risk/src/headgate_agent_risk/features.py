@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from headgate_agent_toolkit.untrusted import instructs
+
 from headgate_agent_risk.account import UNKNOWN_ACCOUNT, UNKNOWN_PAYER, compare
 from headgate_agent_risk.amounts import AMOUNT_CAP, amount_ratio
-from headgate_agent_risk.untrusted import instructs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from headgate_agent_toolkit.untrusted import clean
 from headgate_schemas.agent import Decision, Evidence, GreyCase, Priority, Usage
 
 from headgate_agent_risk.evidence import MOST
 from headgate_agent_risk.tools import REASON_CHARS, RecordDecision
-from headgate_agent_risk.untrusted import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from headgate_agent_toolkit.untrusted import clean
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate_agent_risk.memory import history
-from headgate_agent_risk.untrusted import clean
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

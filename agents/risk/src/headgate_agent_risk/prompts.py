@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from headgate_agent_toolkit import fencing
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from headgate_agent_risk.tools import TOOL_NAME
-from headgate_agent_risk.untrusted import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from headgate_agent_toolkit.masking import Masker
+    from headgate_schemas.agent import GreyCase
 
-    from headgate_schemas.agent import Event, GreyCase
-
-    from headgate_agent_risk.masking import Masker
     from headgate_agent_risk.policy import Policy
 
-_QUERY = re.compile(r"[?#]")
 _SYSTEM = """\
 You decide whether one event of an online shop may pass or has to be held for a person to look at.
 
@@ -49,48 +43,18 @@ Where one more fact could change the decision, first look it up: call the tools 
 are about this event, have no effect, and what they answer is true. Most events need none. End by calling {tool}
 exactly once and nothing else."""
 
-_REPAIR = "That call was not valid: {problem}. Call {tool} exactly once, with all fields as its schema says."
-
 
 def system_prompt(policy: Policy) -> str:
     """The static part, the same for every event."""
     return _SYSTEM.format(flag_from=policy.risk_flag_from, tool=TOOL_NAME)
 
 
-def repair_request(problem: str) -> str:
-    """What the model is told when its call did not validate."""
-    return _REPAIR.format(problem=problem, tool=TOOL_NAME)
-
-
 def fence(case: GreyCase, policy: Policy, version: str, masker: Masker) -> str:
-    """Write a case as fenced JSON.
-
-    The nonce follows from the event and the agent's version, so that the same event gives the same prompt. That it
-    could be guessed does no harm: no ``<`` or ``>`` of the payload is left to close the fence with.
-    """
-    nonce = hashlib.sha256(f"{version}/{case.event['event_id']}".encode(errors="replace")).hexdigest()[:16]
-    content = {**case.features, **_texts(case.event, policy, masker)}
-    body = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    body = body.replace("<", "\\u003c").replace(">", "\\u003e")
-    return f'<event nonce="{nonce}">{body}</event nonce="{nonce}">'
-
-
-def _texts(event: Event, policy: Policy, masker: Masker) -> dict[str, str]:
-    attributes: Mapping[str, Any] = event["payload"]["attributes"]
-    texts: dict[str, str] = {}
-    for name, longest in policy.prompt_text_chars.items():
-        value = attributes.get(name)
-        if value:
-            text = masker(clean(value), event)
-            texts[name] = (_QUERY.split(text, 1)[0] if name == "page" else text)[:longest]
-    return texts
+    """Write a case as fenced JSON: its features, and its free texts cut, cleaned and masked."""
+    content = {**case.features, **fencing.texts(case.event, policy.prompt_text_chars, masker)}
+    return fencing.fence(content, case.event, version)
 
 
 def compose(system: SystemMessage, fenced: str) -> tuple[list[BaseMessage], str]:
     """Put the prompt together; returns its messages and their SHA-256, hexadecimal."""
-    return [system, HumanMessage(fenced)], prompt_hash([str(system.content), fenced])
-
-
-def prompt_hash(parts: Sequence[str]) -> str:
-    """SHA-256 of a prompt's parts in order, hexadecimal."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return [system, HumanMessage(fenced)], fencing.prompt_hash([str(system.content), fenced])

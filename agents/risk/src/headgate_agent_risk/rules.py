@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
+from headgate_agent_toolkit.conditions import Test, When, compile_when
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from headgate_agent_risk.features import FEATURE_NAMES
 
-Test = Callable[[Mapping[str, Any]], bool]
-
-
-class Bounds(BaseModel):
-    """A condition on one feature other than equality; exactly one of its parts is given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    at_least: float | None = None
-    at_most: float | None = None
-    one_of: tuple[str, ...] | None = None
-
-    @model_validator(mode="after")
-    def _one_part(self) -> Self:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("a condition is a value or one of at_least, at_most, one_of")
-        return self
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Rule(BaseModel):
@@ -46,7 +31,7 @@ class Rule(BaseModel):
 
     name: Annotated[str, Field(pattern=r"[a-z_]+")]
     event_types: tuple[str, ...] | None = None
-    when: Annotated[dict[str, bool | str | Bounds], Field(min_length=1)]
+    when: Annotated[When, Field(min_length=1)]
     weight: Annotated[float, Field(gt=0, lt=1)]
     floor: Literal["flag_high_risk"] | None = None
     reason: Annotated[str, Field(min_length=1)]
@@ -71,7 +56,7 @@ class RuleBook:
         self.rules = tuple(rules)
         self._tests: dict[str, list[tuple[int, Test]]] = {
             event_type: [
-                (1 << index, _compile(rule.when))
+                (1 << index, compile_when(rule.when))
                 for index, rule in enumerate(rules)
                 if rule.event_types is None or event_type in rule.event_types
             ]
@@ -89,25 +74,6 @@ class RuleBook:
     def of(self, mask: int) -> list[Rule]:
         """The rules whose bits are set."""
         return [rule for index, rule in enumerate(self.rules) if mask >> index & 1]
-
-
-def _compile(when: Mapping[str, bool | str | Bounds]) -> Test:
-    tests = [_condition(feature, expected) for feature, expected in when.items()]
-    if len(tests) == 1:
-        return tests[0]
-    first, rest = tests[0], tests[1:]
-    return lambda features: first(features) and all(test(features) for test in rest)
-
-
-def _condition(feature: str, expected: bool | str | Bounds) -> Test:  # noqa: FBT001 - the value a flag is compared with
-    if not isinstance(expected, Bounds):
-        return lambda features: features[feature] == expected
-    if (least := expected.at_least) is not None:
-        return lambda features: features[feature] >= least
-    if (most := expected.at_most) is not None:
-        return lambda features: features[feature] <= most
-    allowed = frozenset(expected.one_of or ())
-    return lambda features: features[feature] in allowed
 
 
 def load_rules() -> tuple[Rule, ...]:

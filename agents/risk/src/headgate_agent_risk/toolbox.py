@@ -6,13 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headgate_agent_toolkit.answers import describe, function_schema
+from headgate_agent_toolkit.evidence import shown
 from headgate_schemas.agent import Evidence
 from langchain_core.messages import ToolMessage
 from pydantic import BaseModel, ValidationError
-
-from headgate_agent_risk.answers import describe
-from headgate_agent_risk.evidence import shown
-from headgate_agent_risk.tools import function_schema
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

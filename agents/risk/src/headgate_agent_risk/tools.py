@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from headgate_agent_toolkit.answers import AnswerTool
 from pydantic import BaseModel, ConfigDict, Field
 
 TOOL_NAME = "record_decision"
@@ -35,16 +36,9 @@ class RecordDecision(BaseModel):
     confidence: Annotated[float, Field(ge=0, le=1, description="How sure you are of the decision.")]
 
 
+DECISION = AnswerTool(TOOL_NAME, RecordDecision)
+
+
 def tool_schema() -> dict[str, Any]:
     """The tool as chat models take it."""
-    return function_schema(TOOL_NAME, str(RecordDecision.__doc__), RecordDecision)
-
-
-def function_schema(name: str, description: str, arguments: type[BaseModel]) -> dict[str, Any]:
-    """A tool as an OpenAI function, which every LangChain model converts to its own form."""
-    parameters = arguments.model_json_schema()
-    for needless in ("title", "description"):
-        parameters.pop(needless, None)
-    for field in parameters["properties"].values():
-        field.pop("title", None)
-    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+    return DECISION.schema()

@@ -1,4 +1,4 @@
-"""Finds an agent by its name among the installed packages."""
+"""Finds agents by their names among the installed packages."""
 
 from __future__ import annotations
 

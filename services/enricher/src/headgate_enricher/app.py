@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.deadletters import DeadLetters
-from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.compacted import read_compacted
 from headgate_runtime.kafka.consumer import KafkaConsumer
@@ -22,14 +21,14 @@ from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
 from headgate_runtime.state import StateStore
-from headgate_schemas import ContractError, Contracts, compile_rules, field_getter
+from headgate_schemas import compile_rules, field_getter
 
 from headgate_enricher.agents import load_agent
 from headgate_enricher.bedrock import ModelFactory
 from headgate_enricher.budget import check_ledger, ledger_contract, open_budget
 from headgate_enricher.deliberation import Deliberation
 from headgate_enricher.dispatcher import Dispatcher
-from headgate_enricher.enrichment import Enrichment, Stamp
+from headgate_enricher.enrichment import Enrichment
 from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router
 from headgate_enricher.gateway.errors import reason_of
@@ -44,21 +43,22 @@ from headgate_enricher.outbox import Outbox
 from headgate_enricher.pricing import load_prices
 from headgate_enricher.progress_log import ProgressLog
 from headgate_enricher.results import ModelResults
+from headgate_enricher.routing import Decider, Routing, check_table
+from headgate_enricher.topics import check_topics, find_topics, load_contracts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from headgate_runtime.kafka.admin import TopicInfo
     from headgate_runtime.kafka.protocols import RecordConsumer, RecordProducer, TransactionalProducer
     from headgate_runtime.registry import SchemaRegistry
-    from headgate_schemas import TopicContract
-    from headgate_schemas.agent import Agent, Memory
+    from headgate_schemas import Contracts, TopicContract
+    from headgate_schemas.agent import Memory
 
     from headgate_enricher.budget import OpenBudget
     from headgate_enricher.config import Settings
+    from headgate_enricher.gateway.calls import Calls
     from headgate_enricher.gateway.routes import Routes
     from headgate_enricher.progress_log import ReadCompacted
     from headgate_enricher.results import ReadRange
+    from headgate_enricher.topics import Topics
 
 SERVICE = "enricher"
 PROGRESS_TIMEOUT_S = 20.0  # with the committed offsets' 15 s well below the time at which the loop counts as stalled
@@ -79,27 +79,15 @@ class Clients:
     open_budget: OpenBudget
 
 
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """Contracts of the topics the enricher uses."""
-
-    source: TopicContract
-    output: TopicContract
-    progress: TopicContract
-    results: TopicContract
-    memory: TopicContract
-    dead_letters: TopicContract
-
-
 def build(settings: Settings) -> Service:
     """Build the service on real clients.
 
     Raises:
-        ConfigurationError: Contracts, topics, schemas, agent, price or credentials are missing or wrong.
+        ConfigurationError: Contracts, topics, schemas, agents, prices or credentials are missing or wrong.
         UnavailableError: Broker or registry does not answer.
     """
-    contracts = _contracts(settings)
-    topics = _topics(settings, contracts)
+    contracts = load_contracts(settings)
+    topics = find_topics(settings, contracts)
     ledger = ledger_contract(contracts, settings.budget_topic)
     existing = KafkaAdmin(settings.kafka).topics()
     check_topics(topics, existing)
@@ -120,7 +108,6 @@ def build(settings: Settings) -> Service:
         open_budget=partial(
             open_budget,
             settings.budget,
-            agent=settings.agent,
             replica=settings.instance,
             kafka=settings.kafka,
             registry=registry,
@@ -137,21 +124,17 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     prices = load_prices(settings.prices_file)
     budget = clients.open_budget(metrics=metrics)
     calls = create_calls(settings, clients.models, prices, budget.purse, metrics)
-    agent = load_agent(settings.agent, GatewayModel(calls=calls), model_id=settings.models.primary.id)
-    stamp = Stamp(
-        agent=agent.name,
-        agent_version=agent.version,
-        pipeline_version=version("headgate-enricher"),
-    )
-    results = _results(contracts, topics, clients, agent)
+    routing = _routing(settings, topics, calls)
+    results = _results(contracts, topics, clients, routing)
     calls.record_in(results)
-    deliberation = _deliberation(settings, topics, agent)
+    deliberation = _deliberation(settings, topics)
+    decoder = Decoder(clients.registry, contracts.record(topics.source.record))
     dispatcher = Dispatcher(
         consumer=clients.consumer,
-        intake=Intake(Decoder(clients.registry, contracts.record(topics.source.record)), compile_rules(topics.source)),
-        judge=Judge(agent),
+        intake=Intake(decoder, compile_rules(topics.source), routing),
+        judge=Judge(routing.deciders),
         model=ModelThread(deliberation.ask, clients.models.aclose),
-        enrichment=_enrichment(contracts, topics, clients.registry, stamp),
+        enrichment=_enrichment(contracts, topics, clients.registry),
         dead_letters=DeadLetters(
             _encoder(contracts, topics.dead_letters, clients.registry),
             topics.dead_letters.topic,
@@ -161,7 +144,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         outbox=Outbox(clients.transactions),
         progress_log=_progress_log(settings, contracts, topics, clients),
         results=results,
-        memories=_memories(settings, contracts, topics, clients, agent),
+        memories=_memories(settings, contracts, topics, clients, routing),
         limits=_limits(settings, topics),
         metrics=EnricherMetrics(metrics),
     )
@@ -177,60 +160,17 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         loop=loop,
         metrics=metrics,
         ready=lambda: dispatcher.why_not_ready() or budget.log.why_not_ready(),
-        info=lambda: _info(agent, calls.routes),
+        info=lambda: _info(routing, calls.routes),
         close=budget.log.close,
         routers=[model_router(calls.routes), budget.router],
     )
-
-
-def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
-    """Check that the topics are there.
-
-    Raises:
-        ConfigurationError: One is not, or one that goes along with the source has too few partitions.
-    """
-    wanted = (topics.source, topics.output, topics.progress, topics.results, topics.memory, topics.dead_letters)
-    missing = sorted({topic.topic for topic in wanted} - set(existing))
-    if missing:
-        raise ConfigurationError(f"No topic {', '.join(missing)}: run `headgate topics apply`.")
-    source = existing[topics.source.topic].partitions
-    for beside in (topics.progress.topic, topics.results.topic, topics.memory.topic):
-        if existing[beside].partitions < source:
-            raise ConfigurationError(
-                f"{beside} has {existing[beside].partitions} partitions and {topics.source.topic} has {source}: "
-                f"add partitions to {beside}, one for each of the other's."
-            )
-
-
-def _contracts(settings: Settings) -> Contracts:
-    try:
-        return Contracts.load(settings.contracts_dir)
-    except ContractError as error:
-        raise ConfigurationError(str(error)) from error
-
-
-def _topics(settings: Settings, contracts: Contracts) -> Topics:
-    try:
-        source = contracts.topic(settings.topic)
-        if source.dead_letters is None:
-            raise ConfigurationError(f"Topic {source.topic} names no dead_letters topic: add one to its contract.")
-        return Topics(
-            source,
-            contracts.topic(settings.output_topic),
-            contracts.topic(settings.progress_topic),
-            contracts.topic(settings.results_topic),
-            contracts.topic(settings.memory_topic),
-            contracts.topic(source.dead_letters),
-        )
-    except ContractError as error:
-        raise ConfigurationError(str(error)) from error
 
 
 def _encoder(contracts: Contracts, topic: TopicContract, registry: SchemaRegistry) -> Encoder:
     return Encoder(registry, topic.subject, contracts.record(topic.record))
 
 
-def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry, stamp: Stamp) -> Enrichment:
+def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry) -> Enrichment:
     event_id = topics.output.fields.event_id
     return Enrichment(
         topic=topics.output.topic,
@@ -240,14 +180,22 @@ def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry, 
         same_frame=_encoder(contracts, topics.source, registry).prefix,
         check=compile_rules(topics.output),
         event_id=field_getter(event_id) if event_id else None,
-        stamp=stamp,
+        pipeline_version=version("headgate-enricher"),
     )
 
 
-def _deliberation(settings: Settings, topics: Topics, agent: Agent) -> Deliberation:
+def _routing(settings: Settings, topics: Topics, calls: Calls) -> Routing:
+    check_table(settings.agents, topics.source)
+    by_type: dict[str, Decider] = {}
+    for place, (name, types) in enumerate(settings.agents.items()):
+        agent = load_agent(name, GatewayModel(calls=calls), model_id=settings.models.primary.id)
+        by_type |= dict.fromkeys(types, Decider(agent, place))
+    return Routing(by_type, topics.source.fields.type)
+
+
+def _deliberation(settings: Settings, topics: Topics) -> Deliberation:
     tenant = topics.source.fields.tenant
     return Deliberation(
-        agent,
         tenant=field_getter(tenant) if tenant else None,
         max_in_flight=settings.max_in_flight,
         reason_of=reason_of,
@@ -265,24 +213,26 @@ def _progress_log(settings: Settings, contracts: Contracts, topics: Topics, clie
 
 
 def _memories(
-    settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, agent: Agent
+    settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, routing: Routing
 ) -> StateStore[Memory]:
     encoder = _encoder(contracts, topics.memory, clients.registry)
     decoder = Decoder(clients.registry, contracts.record(topics.memory.record))
     return StateStore(
         topic=topics.memory.topic,
-        namespace=f"{settings.group_id}/{agent.name}",
-        codec=MemoryCodec(agent.name, encoder, decoder),
+        codecs={
+            f"{settings.group_id}/{decider.name}": MemoryCodec(decider.name, encoder, decoder)
+            for decider in routing.deciders
+        },
         read=clients.read_range,
         capacity=settings.memory_keys,
         folder=settings.state_dir,
     )
 
 
-def _results(contracts: Contracts, topics: Topics, clients: Clients, agent: Agent) -> ModelResults:
+def _results(contracts: Contracts, topics: Topics, clients: Clients, routing: Routing) -> ModelResults:
     return ModelResults(
         topic=topics.results.topic,
-        agent_version=agent.version,
+        agent_versions={decider.version for decider in routing.deciders},
         encoder=_encoder(contracts, topics.results, clients.registry),
         decoder=Decoder(clients.registry, contracts.record(topics.results.record)),
         producer=clients.producer,
@@ -302,9 +252,11 @@ def _limits(settings: Settings, topics: Topics) -> Limits:
     )
 
 
-def _info(agent: Agent, routes: Routes) -> dict[str, object]:
+def _info(routing: Routing, routes: Routes) -> dict[str, object]:
     return {
-        "agent": agent.name,
-        "agent_version": agent.version,
+        "agents": {
+            decider.name: {"version": decider.version, "event_types": routing.types_of(decider)}
+            for decider in routing.deciders
+        },
         "models": {name: endpoint and endpoint.id for name, endpoint in routes.table.named().items()},
     }

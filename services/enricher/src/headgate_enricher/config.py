@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from headgate_enricher.bedrock import BedrockSettings
 from headgate_enricher.budget import BudgetSettings
 from headgate_enricher.gateway.routes import RouteSettings
+from headgate_enricher.routing import DEFAULT_AGENTS, AgentTable
 
 
 class Settings(ServiceSettings):
@@ -21,9 +22,10 @@ class Settings(ServiceSettings):
         output_topic: Topic of the decided events.
         progress_topic: Compacted topic of how far partitions are.
         results_topic: Topic of the models' answers, by the position of their event.
-        memory_topic: Compacted topic of what the agent remembers by key.
+        memory_topic: Compacted topic of what the agents remember by key.
         budget_topic: The budgets' ledger, a topic of one partition.
-        agent: Name of the agent, an entry point of the group ``headgate.agents``.
+        agents: Event types by the agent that decides on them, as JSON; an agent is an entry point of the group
+            ``headgate.agents``, and ``*`` is every type that no agent is named for.
         group_id: Consumer group; with ``instance`` it makes the transactional id.
         models: The models grey events are decided by: primary, cheaper, fallback.
         bedrock: How to reach the models.
@@ -36,7 +38,7 @@ class Settings(ServiceSettings):
         max_at_model: Grey events at the model or waiting for a free call, at which no more events are triaged.
         max_backlog: Events in memory at which consumption pauses.
         triage_batch: Most events in one triage.
-        memory_keys: Most keys the agent's memory of which is kept in memory; that of others waits on disk.
+        memory_keys: Most keys whose memory is kept in memory, all agents together; that of others waits on disk.
         state_dir: Folder for what waits on disk, rebuilt at each start; None takes the folder for temporary files.
     """
 
@@ -48,7 +50,7 @@ class Settings(ServiceSettings):
     results_topic: str = "model-results"
     memory_topic: str = "enricher-memory"
     budget_topic: str = "budget-ledger"
-    agent: str = "risk"
+    agents: AgentTable = DEFAULT_AGENTS
     group_id: str = "enricher"
     models: RouteSettings = RouteSettings()
     bedrock: BedrockSettings = BedrockSettings()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
-from headgate_schemas.agent import Agent, Decision, GreyCase, ModelAnswerError
+from headgate_schemas.agent import Decision, GreyCase, ModelAnswerError
 
 from headgate_enricher.bedrock import deadline
 from headgate_enricher.bedrock.retries import DeadlineError
@@ -35,12 +35,11 @@ class _Outcome(NamedTuple):
 
 
 class Deliberation:
-    """Asks the agent's model about grey events, at most ``max_in_flight`` at a time.
+    """Asks the agents' models about grey events, at most ``max_in_flight`` at a time.
 
-    Lives on the model thread's event loop. The agent's own exceptions never pass: each becomes an answer with a reason.
+    Lives on the model thread's event loop. An agent's own exceptions never pass: each becomes an answer with a reason.
 
     Args:
-        agent: The agent.
         tenant: Gives an event's tenant, whose budget pays; None where the contract names no such field.
         max_in_flight: Events under deliberation at the same time.
         reason_of: Gives the reason code of an error a model raised.
@@ -49,14 +48,12 @@ class Deliberation:
 
     def __init__(
         self,
-        agent: Agent,
         *,
         tenant: Getter | None,
         max_in_flight: int,
         reason_of: ReasonOf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._agent = agent
         self._tenant = tenant
         self._free = asyncio.Semaphore(max_in_flight)
         self._reason_of = reason_of
@@ -67,18 +64,21 @@ class Deliberation:
         """Deliberate on one event until its deadline."""
         started_s = self._clock()
         with deliberation_of(self._context(work)) as spending, deadline(work.deadline_s):
-            outcome = await self._deliberate(case, work.deadline_s)
+            outcome = await self._deliberate(work, case)
         seconds = self._clock() - started_s
         return Answer(outcome.decision, outcome.reason, seconds, spending.spent, outcome.prompt_hash)
 
     def _context(self, work: Work) -> CallContext:
         tenant = self._tenant(work.event) if self._tenant is not None else None
-        return CallContext(work.partition.source, work.record.offset, str(tenant or ""), work.deadline_s)
+        decider = work.decider
+        return CallContext(
+            work.partition.source, work.record.offset, decider.name, decider.version, str(tenant or ""), work.deadline_s
+        )
 
-    async def _deliberate(self, case: GreyCase, deadline_s: float) -> _Outcome:
+    async def _deliberate(self, work: Work, case: GreyCase) -> _Outcome:
         try:
-            async with asyncio.timeout(deadline_s - self._clock()) as limit, self._free:
-                return _Outcome(await self._agent.deliberate(case))
+            async with asyncio.timeout(work.deadline_s - self._clock()) as limit, self._free:
+                return _Outcome(await work.decider.agent.deliberate(case))
         except ModelAnswerError as error:
             self._log(error.reason, error)
             return _Outcome(None, error.reason, error.prompt_hash)

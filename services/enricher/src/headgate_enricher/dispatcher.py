@@ -54,14 +54,14 @@ class Dispatcher:
     Args:
         consumer: The group member; asked for committed offsets and for the proof of ownership a transaction needs.
         intake: Decodes and checks records.
-        judge: The agent's CPU-only half.
+        judge: The agents' CPU-only half.
         model: Where grey events go.
         enrichment: Builds output records.
         dead_letters: Builds dead letters.
         outbox: Holds outputs until they are committed.
         progress_log: Reads and writes how far partitions are.
         results: Models' answers to events that are not done.
-        memories: What the agent remembers by key.
+        memories: What the agents remember by key.
         limits: Bounds.
         metrics: Metrics.
         clock: Monotonic seconds; the same clock as the model's deadlines.
@@ -245,14 +245,14 @@ class Dispatcher:
         if partition is None:
             return None
         try:
-            event = self._intake.accept(record)
+            event, decider = self._intake.accept(record)
         except RefusedError as refusal:
             if partition.progress.admit(record.offset):
                 self._refuse(partition, record, refusal)
             return None
         if not partition.progress.admit(record.offset):
             return None
-        return Work(partition, record, event, deadline_s)
+        return Work(partition, record, event, deadline_s, decider)
 
     def _route(self, work: Work) -> None:
         slow = isinstance(work.triaged, GreyCase)
@@ -296,7 +296,7 @@ class Dispatcher:
 
     def _conclude(self, work: Work, case: GreyCase, answer: Answer) -> None:
         try:
-            decision = self._judge.conclude(case, answer)
+            decision = self._judge.conclude(work, case, answer)
         except AgentFaultError as fault:
             self._fault(work, fault)
         else:
@@ -305,7 +305,7 @@ class Dispatcher:
     def _emit(self, work: Work, decision: Decision, spent: Spent) -> None:
         _stage_memory(work)
         try:
-            output = self._enrichment.build(work.record, work.event, decision, spent, now_ms=self._now_ms())
+            output = self._enrichment.build(work, decision, spent, now_ms=self._now_ms())
         except AgentFaultError as fault:
             self._fault(work, fault)
             return
@@ -371,9 +371,8 @@ class Dispatcher:
 
 def _stage_memory(work: Work) -> None:
     """What is remembered after an event is committed with what becomes of the event."""
-    key = work.record.key
-    if key is not None and work.remembered is not work.memory:
-        work.partition.memories.stage(key, work.remembered)
+    for memories, key, memory in work.changes:
+        memories.stage(key, memory)
 
 
 def _size(record: OutgoingRecord) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastavro import parse_schema, schemaless_writer
@@ -12,6 +11,7 @@ from headgate_runtime.errors import ConfigurationError, RejectedError
 from headgate_runtime.records import Headers, OutgoingRecord, Record
 from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, parse_traceparent
 
+from headgate_enricher.own_fields import OwnFields
 from headgate_enricher.work import AgentFaultError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from headgate_enricher.gateway.spending import Spent
     from headgate_enricher.intake import Check
+    from headgate_enricher.routing import Decider
+    from headgate_enricher.work import Work
 
 METADATA = ("agent_metadata", "processing_metadata")
 PASSED_HEADERS = frozenset({TRACEPARENT, EVENT_ID})
@@ -40,21 +42,6 @@ class ValueEncoder(Protocol):
         """Encode to Confluent-framed Avro."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What is the same in every record of one process.
-
-    Attributes:
-        agent: Name of the agent.
-        agent_version: Hash of the agent.
-        pipeline_version: Version of the enricher.
-    """
-
-    agent: str
-    agent_version: str
-    pipeline_version: str
-
-
 class Enrichment:
     """Builds output records.
 
@@ -69,7 +56,7 @@ class Enrichment:
         same_frame: Frame of an input value written with ``read_as``.
         check: Rules of the output topic.
         event_id: Gives an event's id, for the header of a record that came without one; None leaves it out.
-        stamp: What every record carries.
+        pipeline_version: Version of the enricher.
 
     Raises:
         ConfigurationError: The output record has no place for the decision.
@@ -85,7 +72,7 @@ class Enrichment:
         same_frame: bytes,
         check: Check,
         event_id: Getter | None,
-        stamp: Stamp,
+        pipeline_version: str,
     ) -> None:
         fields = write_as.raw["fields"]
         missing = set(METADATA) - {field["name"] for field in fields}
@@ -96,16 +83,16 @@ class Enrichment:
         self._prefix = encoder.prefix
         self._same_frame = same_frame if _starts_with(fields, read_as.raw["fields"]) else None
         self._metadata_schema = parse_schema(_record_of(fields[len(read_as.raw["fields"]) :]))
+        self._own_fields = OwnFields(write_as, METADATA[0])
         self._check = check
         self._event_id = event_id
-        self._stamp = stamp
+        self._pipeline_version = pipeline_version
 
-    def build(self, record: Record, event: Event, decision: Decision, spent: Spent, *, now_ms: int) -> OutgoingRecord:
+    def build(self, work: Work, decision: Decision, spent: Spent, *, now_ms: int) -> OutgoingRecord:
         """Build the output record of a decided event.
 
         Args:
-            record: The record the event came in.
-            event: Its decoded value.
+            work: The event, the record it came in, and the agent that decided on it.
             decision: The agent's decision.
             spent: Which model was asked, and what its answers cost.
             now_ms: When the decision was made, milliseconds since the epoch.
@@ -113,9 +100,10 @@ class Enrichment:
         Raises:
             AgentFaultError: The decision does not fit the output's contract.
         """
+        record, event = work.record, work.event
         try:
             metadata = {
-                "agent_metadata": self._agent_metadata(decision, spent),
+                "agent_metadata": self._agent_metadata(work.decider, decision, spent),
                 "processing_metadata": self._processing_metadata(record, now_ms),
             }
             value = self._encode(record, event, metadata)
@@ -138,16 +126,16 @@ class Enrichment:
         schemaless_writer(buffer, self._metadata_schema, metadata)
         return buffer.getvalue()
 
-    def _agent_metadata(self, decision: Decision, spent: Spent) -> dict[str, Any]:
-        usage, stamp = spent.usage, self._stamp
-        return {
+    def _agent_metadata(self, decider: Decider, decision: Decision, spent: Spent) -> dict[str, Any]:
+        usage = spent.usage
+        metadata = {
             "decision": decision.decision,
             "decision_reason": decision.decision_reason,
             "risk_score": decision.risk_score,
             "priority": decision.priority,
             "confidence": decision.confidence,
-            "agent": stamp.agent,
-            "agent_version": stamp.agent_version,
+            "agent": decider.name,
+            "agent_version": decider.version,
             "revision": 0,
             "tier": decision.tier,
             "model_id": spent.model_id,
@@ -161,12 +149,15 @@ class Enrichment:
                 {"source": found.source, "name": found.name, "value": found.value} for found in decision.evidence
             ],
         }
+        if decision.fields:
+            self._own_fields.add(decision.fields, metadata)
+        return metadata
 
     def _processing_metadata(self, record: Record, now_ms: int) -> dict[str, Any]:
         return {
             "ingestion_time": record.timestamp_ms,
             "processing_time": now_ms,
-            "pipeline_version": self._stamp.pipeline_version,
+            "pipeline_version": self._pipeline_version,
             "source_topic": record.topic,
             "source_partition": record.partition,
             "source_offset": record.offset,

@@ -1,4 +1,4 @@
-"""What may enter: a record's value decoded and held against its topic's contract."""
+"""What may enter, and who decides on it: a record's value decoded, held against its topic's contract, and routed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from headgate_runtime.records import Record
     from headgate_schemas.agent import Event
 
+    from headgate_enricher.routing import Decider, Routing
+
 Check = Callable[[Mapping[str, Any]], Violation | None]
 CONTRACT_VIOLATION = "contract_violation"
+NO_AGENT = "no_agent"
 
 
 class ValueDecoder(Protocol):
@@ -55,17 +58,19 @@ class Intake:
     Args:
         decoder: Decodes a value.
         check: The topic's rules.
+        routing: Finds the agent that decides on an event.
     """
 
-    def __init__(self, decoder: ValueDecoder, check: Check) -> None:
+    def __init__(self, decoder: ValueDecoder, check: Check, routing: Routing) -> None:
         self._decode = decoder.decode
         self._check = check
+        self._routing = routing
 
-    def accept(self, record: Record) -> Event:
-        """Decode and check one record.
+    def accept(self, record: Record) -> tuple[Event, Decider]:
+        """Decode and check one record; returns its event and who decides on that.
 
         Raises:
-            RefusedError: The record is not what the contract says; repeating will not help.
+            RefusedError: The record is not what the contract says, or for no agent; repeating will not help.
             UnavailableError: The registry does not answer and the record's schema is not known yet.
         """
         try:
@@ -74,8 +79,19 @@ class Intake:
             raise RefusedError(error.cause, str(error), schema_id=error.schema_id) from error
         violation = self._check(event)
         if violation is not None:
-            schema_id = int.from_bytes(record.value[1:5], "big") if record.value else None
             raise RefusedError(
-                CONTRACT_VIOLATION, violation.message, field=violation.field, rule=violation.rule, schema_id=schema_id
+                CONTRACT_VIOLATION,
+                violation.message,
+                field=violation.field,
+                rule=violation.rule,
+                schema_id=_schema_id(record),
             )
-        return event
+        decider = self._routing.only or self._routing.decider_of(event)
+        if decider is None:
+            message = "No agent takes events of this type: name one for it, or for every other type, in AGENTS."
+            raise RefusedError(NO_AGENT, message, field=self._routing.type_field, schema_id=_schema_id(record))
+        return event, decider
+
+
+def _schema_id(record: Record) -> int | None:
+    return int.from_bytes(record.value[1:5], "big") if record.value else None

@@ -43,7 +43,7 @@ class EnricherMetrics:
         )
         self._at_model = metrics.gauge("at_model", "Grey events at the model or waiting for a free call.")
         self._waiting = metrics.gauge("lanes_waiting", "Events that wait behind a grey one of their key.")
-        self._memories = metrics.gauge("memory_keys", "Keys the agent remembers something of.", ("place",))
+        self._memories = metrics.gauge("memory_keys", "Keys that agents remember something of.", ("place",))
         self._aborted = metrics.counter("transactions_aborted", "Transactions to be repeated.")
 
     def decided(self, decision: Decision) -> None:

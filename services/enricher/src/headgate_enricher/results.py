@@ -54,13 +54,14 @@ class _Answers:
         progress: Says which events are done.
         end: Where in the results topic the next answer is, at the earliest.
         places: Offset of each event's first answer in the results topic, by the event's offset.
-        restored: Answers read back at assignment, by the event's offset and the number of the call.
+        restored: Answers read back at assignment, by the event's offset, then by the version of the agent that asked
+            and the number of the call.
     """
 
     progress: PartitionProgress
     end: int = 0
     places: dict[int, int] = field(default_factory=dict)
-    restored: dict[int, dict[int, RecordedAnswer]] = field(default_factory=dict)
+    restored: dict[int, dict[tuple[str, int], RecordedAnswer]] = field(default_factory=dict)
 
     def place(self, offset: int, at: int | None) -> None:
         """Note where an event's answer is; None stands for somewhere at or behind the end."""
@@ -86,7 +87,7 @@ class ModelResults:
 
     Args:
         topic: The results topic.
-        agent_version: Version of the agent that asks.
+        agent_versions: Versions of the agents that ask.
         encoder: Encodes ``model_result`` records.
         decoder: Decodes them.
         producer: Idempotent and not transactional; its deliveries are waited for on a thread of this object's own.
@@ -99,7 +100,7 @@ class ModelResults:
         self,
         *,
         topic: str,
-        agent_version: str,
+        agent_versions: Collection[str],
         encoder: ValueEncoder,
         decoder: ValueDecoder,
         producer: RecordProducer,
@@ -108,7 +109,7 @@ class ModelResults:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._topic = topic
-        self._agent_version = agent_version
+        self._agent_versions = frozenset(agent_versions)
         self._encoder = encoder
         self._decoder = decoder
         self._producer = producer
@@ -151,7 +152,7 @@ class ModelResults:
         """The answer this position got for its n-th call, counted from 0; never waits."""
         with self._lock:
             answers = self._answers.get(context.source)
-            return answers.restored.get(context.offset, {}).get(number) if answers else None
+            return answers.restored.get(context.offset, {}).get((context.agent_version, number)) if answers else None
 
     async def store(self, context: CallContext, number: int, answer: RecordedAnswer) -> None:
         """Keep an answer; returns once the broker has acknowledged it.
@@ -209,11 +210,12 @@ class ModelResults:
             return
         source = TopicPartition(value["topic"], value["partition"])
         answers = numbers[record.partition]
-        mine = source == sources[record.partition] and value["agent_version"] == self._agent_version
+        mine = source == sources[record.partition] and value["agent_version"] in self._agent_versions
         if mine and answers.progress.is_open(value["offset"]):
             answers.place(value["offset"], record.offset)
             # The first one counts: it is the one a decision that was lost had been made from.
-            answers.restored.setdefault(value["offset"], {}).setdefault(value["number"], _answer(value))
+            call = value["agent_version"], value["number"]
+            answers.restored.setdefault(value["offset"], {}).setdefault(call, _answer(value))
 
     def _record(self, context: CallContext, number: int, answer: RecordedAnswer) -> OutgoingRecord:
         source = context.source
@@ -221,7 +223,7 @@ class ModelResults:
             "topic": source.topic,
             "partition": source.partition,
             "offset": context.offset,
-            "agent_version": self._agent_version,
+            "agent_version": context.agent_version,
             "number": number,
             "model_id": answer.model_id,
             "answer": answer.message.decode(),
@@ -230,7 +232,7 @@ class ModelResults:
             "cost_microdollars": answer.cost_microdollars,
             "answered_at": self._now_ms(),
         }
-        key = f"{source.topic}/{source.partition}/{context.offset}/{self._agent_version}/{number}"
+        key = f"{source.topic}/{source.partition}/{context.offset}/{context.agent_version}/{number}"
         return OutgoingRecord(self._topic, key.encode(), self._encoder.encode(value), partition=source.partition)
 
     def _send(self, context: CallContext, record: OutgoingRecord) -> Future[None]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from headgate_runtime.state import PartitionState
 
     from headgate_enricher.progress import PartitionProgress
+    from headgate_enricher.routing import Decider
+
+    Change = tuple[PartitionState[Memory], bytes, Memory | None]
 
 
 class AgentFaultError(Exception):
@@ -45,18 +48,20 @@ class Work:
         record: The record it came in.
         event: The record's value, decoded.
         deadline_s: Monotonic time by which the model must have answered.
+        decider: The agent that decides on it.
         triaged: What triage made of it, or what went wrong there.
-        memory: What the agent remembered of the key before the event.
-        remembered: What it remembers after it; committed with the event's output.
+        memory: What the agent that decides remembered of the key before the event.
+        changes: What agents remember after it, where that is something else; committed with the event's output.
     """
 
     partition: Partition
     record: Record
     event: Event
     deadline_s: float
+    decider: Decider
     triaged: Triaged = NOT_TRIAGED
     memory: Memory | None = None
-    remembered: Memory | None = None
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +71,7 @@ class Partition:
     Attributes:
         source: Topic and partition number.
         progress: Watermark and done-set.
-        memories: What the agent remembers, by key.
+        memories: What each agent remembers, by key, at the agent's place.
         lanes: Order within keys.
         at_model: Events the model is deciding now.
         done_bytes: Size of the done-set at the last commit.
@@ -76,7 +81,7 @@ class Partition:
 
     source: TopicPartition
     progress: PartitionProgress
-    memories: PartitionState[Memory]
+    memories: tuple[PartitionState[Memory], ...]
     lanes: Lanes[Work] = field(default_factory=Lanes)
     at_model: set[Work] = field(default_factory=set)
     done_bytes: int = 0

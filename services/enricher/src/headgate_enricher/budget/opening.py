@@ -44,7 +44,7 @@ class Budget:
 
     Attributes:
         log: The ledger; it runs until closed.
-        purse: What the agent's calls are paid from.
+        purse: What the agents' calls are paid from.
         router: Its control endpoints.
     """
 
@@ -56,7 +56,6 @@ class Budget:
 def open_budget(
     settings: BudgetSettings,
     *,
-    agent: str,
     replica: str,
     kafka: KafkaSettings,
     registry: SchemaRegistry,
@@ -68,7 +67,6 @@ def open_budget(
 
     Args:
         settings: Settings of the budget.
-        agent: Whose calls are paid.
         replica: This replica's name.
         kafka: How to reach the brokers.
         registry: Where the entry's schema is.
@@ -101,7 +99,7 @@ def open_budget(
         metrics=budget_metrics,
     )
     log.start()
-    purse = LedgerPurse(log, agent=agent, timeout_s=settings.timeout_s, metrics=budget_metrics)
+    purse = LedgerPurse(log, timeout_s=settings.timeout_s, metrics=budget_metrics)
     return Budget(log, purse, budget_router(log))
 
 

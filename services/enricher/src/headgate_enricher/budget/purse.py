@@ -36,28 +36,26 @@ class LedgerReservation:
 
 
 class LedgerPurse:
-    """A ``Purse`` of one agent; lives on the model thread.
+    """A ``Purse``; lives on the model thread.
 
     Args:
         log: The ledger.
-        agent: Whose calls these are.
         timeout_s: How long a call may wait for its reservation.
         metrics: Metrics of the budget.
     """
 
-    def __init__(self, log: BudgetLog, *, agent: str, timeout_s: float, metrics: BudgetMetrics) -> None:
+    def __init__(self, log: BudgetLog, *, timeout_s: float, metrics: BudgetMetrics) -> None:
         self._log = log
-        self._agent = agent
         self._timeout_s = timeout_s
         self._metrics = metrics
 
-    async def reserve(self, tenant: str, tokens: int, cost_microdollars: int) -> LedgerReservation | None:
+    async def reserve(self, agent: str, tenant: str, tokens: int, cost_microdollars: int) -> LedgerReservation | None:
         """Set aside the most a call can use; None where a limit of its agent or tenant does not allow it.
 
         Raises:
             BudgetUnavailableError: The ledger did not answer in time.
         """
-        entry = Reserve(self._log.new_id(), self._agent, tenant, Amount(tokens, cost_microdollars))
+        entry = Reserve(self._log.new_id(), agent, tenant, Amount(tokens, cost_microdollars))
         # What is refused here would be refused there too, and a demand far above the limit must not fill the log.
         granted = self._log.fits(entry) and await self._ask(entry)
         if not granted:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def create_calls(settings: Settings, models: ModelFactory, prices: PriceList, purse: Purse, metrics: Metrics) -> Calls:
-    """Wire the gateway over the models of the settings; recordings come later, when the agent's version is known.
+    """Wire the gateway over the models of the settings; recordings come later, when the agents' versions are known.
 
     Raises:
         ConfigurationError: A model is none, or has no price.

@@ -193,9 +193,9 @@ class Endpoint:
                 raise
 
     async def _reserve(self, question: Question, purse: Purse, worst: Worst) -> Reservation:
-        reservation = None
+        context, reservation = question.spending.context, None
         try:
-            reservation = await purse.reserve(question.spending.context.tenant, worst.tokens, worst.cost_microdollars)
+            reservation = await purse.reserve(context.agent, context.tenant, worst.tokens, worst.cost_microdollars)
         except UnavailableError as error:
             raise PurseUnavailableError(self.id) from error
         finally:

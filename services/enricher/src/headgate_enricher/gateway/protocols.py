@@ -17,12 +17,16 @@ class CallContext:
     Attributes:
         source: Partition of the event.
         offset: Offset of the event.
-        tenant: Whose budget pays; empty where the topic's contract names no tenant field.
+        agent: Name of the agent that asks; whose budget pays.
+        agent_version: Its version.
+        tenant: Whose budget pays as well; empty where the topic's contract names no tenant field.
         deadline_s: Monotonic time by which the decision is wanted.
     """
 
     source: TopicPartition
     offset: int
+    agent: str
+    agent_version: str
     tenant: str
     deadline_s: float
 
@@ -68,7 +72,7 @@ class Reservation(Protocol):
 class Purse(Protocol):
     """Says whether a call may be paid; used on the model thread."""
 
-    async def reserve(self, tenant: str, tokens: int, cost_microdollars: int) -> Reservation | None:
+    async def reserve(self, agent: str, tenant: str, tokens: int, cost_microdollars: int) -> Reservation | None:
         """Set aside the most a call can use; None where that is over a limit.
 
         Raises:

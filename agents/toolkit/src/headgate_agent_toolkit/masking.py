@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from headgate_schemas import Contracts, field_getter
 
-from headgate_agent_risk.untrusted import mask
+from headgate_agent_toolkit.untrusted import mask
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -41,11 +43,12 @@ class Masker:
         return mask(text, [value for value in values if isinstance(value, str) and value])
 
 
-def tagged_fields() -> dict[str, str]:
-    """Class of personal data by field path of the events the agent decides on, as their contract says.
+@cache
+def tagged_fields() -> Mapping[str, str]:
+    """Class of personal data by field path of the events that agents decide on, as their contract says.
 
     Raises:
         ContractError: The contracts cannot be read.
     """
     contracts = Contracts.load()
-    return dict(contracts.record(contracts.topic(TOPIC).record).pii)
+    return MappingProxyType(dict(contracts.record(contracts.topic(TOPIC).record).pii))

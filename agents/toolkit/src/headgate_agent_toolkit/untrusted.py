@@ -14,7 +14,7 @@ _LONG_NUMBER = re.compile(r"\+?\d(?:[ ().-]{0,2}\d){7,}")
 _INSTRUCTION = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|polic|above|previous|prior|guideline)"
     r"|\b(?:system|developer|assistant)\s*(?:prompt|message|override|note)\b|\byou are now\b|\bact as\b"
-    r"|\bnew instructions?\b|\brecord_decision\b|\brisk_score\b|\brisk score\b"
+    r"|\bnew instructions?\b|\brecord_(?:decision|intent)\b|\brisk_score\b|\brisk score\b"
     r"|\b(?:answer|respond|reply|return|output|decide|decision|set|mark|classify)\b.{0,40}\b(?:allow|allowed|safe|approved?|legitimate|low risk)\b"
     r"|</?\s*(?:event|system|instructions?)\b|\[/?INST\]|<\|",
     re.IGNORECASE | re.DOTALL,
