@@ -45,7 +45,7 @@ class Evidence:
     """One thing a decision rests on, short and without personal data.
 
     Attributes:
-        source: What it came from: ``rule``, ``feature``, ``tool`` or ``guard``.
+        source: What it came from: ``rule``, ``feature``, ``tool`` or ``guard``; the platform adds ``review``.
         name: Which of them, e.g. a rule's name or ``account_history.payments``.
         value: What it said, as text.
     """
@@ -70,6 +70,8 @@ class Decision:
         usage: What the model calls for this decision used.
         fallback_reason: Code of why the fallback decided; None where it did not.
         evidence: What the decision rests on, most telling first; empty where nothing stood out.
+        review: Code of why a person should see the decision, such as ``uncertain``; None where nobody has to. The
+            decision holds all the same, until a person says otherwise.
     """
 
     decision: str
@@ -82,6 +84,7 @@ class Decision:
     usage: Usage = field(default_factory=Usage)
     fallback_reason: str | None = None
     evidence: tuple[Evidence, ...] = ()
+    review: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,9 @@ def _types(topic: TopicContract, record: RecordSchema) -> Iterator[str]:
     time = topic.fields.event_time
     if time is not None and "long" not in _kinds(record.field_type(time)):
         yield f"{file}: fields.event_time: {time} is no long; event time is timestamp-millis"
+    versions = topic.table.versions if topic.table else None
+    if versions is not None and not _kinds(record.field_type(versions.by)) <= {"int", "long"}:
+        yield f"{file}: table.versions.by: {versions.by} is no whole number; versions are ordered by one"
     for rule in topic.rules:
         kinds = _kinds(record.field_type(rule.field))
         for constraint, fitting in _fitting(rule):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ from headgate_enricher.outbox import Outbox
 from headgate_enricher.pricing import load_prices
 from headgate_enricher.progress_log import ProgressLog
 from headgate_enricher.results import ModelResults
+from headgate_enricher.review_requests import ReviewRequests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +86,7 @@ class Topics:
 
     source: TopicContract
     output: TopicContract
+    reviews: TopicContract
     progress: TopicContract
     results: TopicContract
     memory: TopicContract
@@ -189,8 +191,8 @@ def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
     Raises:
         ConfigurationError: One is not, or one that goes along with the source has too few partitions.
     """
-    wanted = (topics.source, topics.output, topics.progress, topics.results, topics.memory, topics.dead_letters)
-    missing = sorted({topic.topic for topic in wanted} - set(existing))
+    wanted = {getattr(topics, field.name).topic for field in fields(topics)}
+    missing = sorted(wanted - set(existing))
     if missing:
         raise ConfigurationError(f"No topic {', '.join(missing)}: run `headgate topics apply`.")
     source = existing[topics.source.topic].partitions
@@ -200,6 +202,11 @@ def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
                 f"{beside} has {existing[beside].partitions} partitions and {topics.source.topic} has {source}: "
                 f"add partitions to {beside}, one for each of the other's."
             )
+    if topics.reviews.max_message_bytes < (least := topics.output.max_message_bytes + ENVELOPE_BYTES):
+        raise ConfigurationError(
+            f"The largest record of {topics.output.topic} would not fit in {topics.reviews.topic}: "
+            f"write max_message_bytes: {least} or more into the contract of {topics.reviews.topic}."
+        )
 
 
 def _contracts(settings: Settings) -> Contracts:
@@ -217,6 +224,7 @@ def _topics(settings: Settings, contracts: Contracts) -> Topics:
         return Topics(
             source,
             contracts.topic(settings.output_topic),
+            contracts.topic(settings.reviews_topic),
             contracts.topic(settings.progress_topic),
             contracts.topic(settings.results_topic),
             contracts.topic(settings.memory_topic),
@@ -241,6 +249,17 @@ def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry, 
         check=compile_rules(topics.output),
         event_id=field_getter(event_id) if event_id else None,
         stamp=stamp,
+        requests=_requests(contracts, topics, registry),
+    )
+
+
+def _requests(contracts: Contracts, topics: Topics, registry: SchemaRegistry) -> ReviewRequests:
+    return ReviewRequests(
+        topic=topics.reviews.topic,
+        decided=contracts.record(topics.output.record),
+        asked=contracts.record(topics.reviews.record),
+        prefix=_encoder(contracts, topics.reviews, registry).prefix,
+        check=compile_rules(topics.reviews),
     )
 
 
