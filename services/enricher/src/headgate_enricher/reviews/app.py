@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib.metadata import version
@@ -30,7 +31,7 @@ from headgate_enricher.reviews.state import RevisionCodec
 from headgate_enricher.reviews.worker import ReviewsWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from headgate_runtime.kafka.admin import TopicInfo
     from headgate_runtime.kafka.protocols import RecordConsumer, TransactionalProducer
@@ -152,7 +153,13 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
 
 
 def build_worker(
-    settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, metrics: Metrics
+    settings: Settings,
+    contracts: Contracts,
+    topics: Topics,
+    clients: Clients,
+    metrics: Metrics,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> ReviewsWorker:
     """Wire the worker over any clients; raises as ``build``."""
     outcome, letters = contracts.record(topics.source.record), topics.dead_letters
@@ -173,11 +180,12 @@ def build_worker(
             SERVICE,
             max_bytes=letters.max_message_bytes - ENVELOPE_BYTES,
         ),
-        outbox=Outbox(clients.transactions),
+        outbox=Outbox(clients.transactions, clock),
         revisions=_revisions(settings, contracts, topics.revisions, clients),
         metrics=ReviewsMetrics(metrics),
         commit_interval_s=settings.commit_interval_ms / 1000,
         max_backlog=settings.max_backlog,
+        clock=clock,
     )
 
 
