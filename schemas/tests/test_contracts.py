@@ -110,6 +110,19 @@ def test_personal_data_is_found_in_maps_and_unions() -> None:
     assert nested().pii == {"maybe.x": "direct", "tags{}.y": "quasi"}
 
 
+def test_a_record_that_goes_on_where_another_ends_starts_with_it() -> None:
+    contracts = Contracts.load()
+    base, decided, asked, answered = (
+        contracts.record(name) for name in ("base_event", "agent_enriched_event", "decision_review", "review_outcome")
+    )
+    assert answered.starts_with(asked)
+    assert asked.starts_with(decided)
+    assert decided.starts_with(base)
+    assert not base.starts_with(decided)
+    fields = decided.schema["fields"]
+    assert not parse_record(decided.name, 2, decided.schema | {"fields": fields[::-1]}).starts_with(base)
+
+
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     contracts = Contracts.load()
     with pytest.raises(ContractError, match=r"no topic 'raw'; add topics/raw.yaml or take one of .*raw-events"):
@@ -146,6 +159,10 @@ def test_versions_are_given_oldest_first_and_the_newest_is_the_record(folder: Pa
         (
             {"table": {"name": "a.t", "partition_by": [{"field": "day", "transform": "day"}]}},
             "raw-events.yaml: table.partition_by: base_event.v1 has no field day",
+        ),
+        (
+            {"table": {"name": "a.t", "versions": {"key": "event_id", "by": "number"}}},
+            "raw-events.yaml: table.versions.by: base_event.v1 has no field number",
         ),
         ({"rules": [{"name": "r", "field": "event_id"}]}, "raw-events.yaml: rules.r: Value error, says nothing"),
         ({"rules": [{"name": "r", "field": "id", "minimum": 1}]}, "rules.r.field: base_event.v1 has no field id"),
@@ -270,6 +287,7 @@ def test_missing_docs_unknown_pii_and_pointless_rules_are_found(folder: Path) ->
         folder,
         fields={"key": "event_id", "event_time": "event_id", "type": "event_timestamp"},
         rules=[{"name": "r", "field": "event_id", "minimum": 0, "when": {"field": "event_type", "equals": "never"}}],
+        table={"name": "a.t", "versions": {"key": "event_id", "by": "event_type"}},
     )
     assert check_contracts(Contracts.load(folder)) == [
         "base_event.v1.avsc: the record has no doc",
@@ -277,6 +295,7 @@ def test_missing_docs_unknown_pii_and_pointless_rules_are_found(folder: Path) ->
         "base_event.v1.avsc: event_type: pii is 'secret'; it is one of direct, quasi",
         "raw-events.yaml: fields.event_time: event_id is no long; event time is timestamp-millis",
         "raw-events.yaml: fields.type: event_timestamp is no string; agents are chosen by the type's name",
+        "raw-events.yaml: table.versions.by: event_type is no whole number; versions are ordered by one",
         "raw-events.yaml: rules.r: minimum/maximum asks nothing of event_id, a string",
     ]
 

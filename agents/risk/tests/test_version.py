@@ -21,6 +21,11 @@ def changed(context: RiskContext, part: str) -> RiskContext:
         "reason of a rule": {"rules": (first.model_copy(update={"reason": "other words"}), *context.rules[1:])},
         "set of rules": {"rules": context.rules[1:]},
         "threshold": {"policy": context.policy.model_copy(update={"grey_from": 0.34})},
+        "bound of review": {
+            "policy": context.policy.model_copy(
+                update={"review": context.policy.review.model_copy(update={"uncertain_below": 0.61})}
+            )
+        },
         "list": {"policy": context.policy.model_copy(update={"high_risk_countries": frozenset({"KP"})})},
         "code": {"code": "0" * 64},
         "allow-list": {"policy": context.policy.model_copy(update={"tools": context.policy.tools[:1]})},
@@ -42,6 +47,7 @@ def changed(context: RiskContext, part: str) -> RiskContext:
         "reason of a rule",
         "set of rules",
         "threshold",
+        "bound of review",
         "list",
         "code",
         "allow-list",

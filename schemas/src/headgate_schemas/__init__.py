@@ -7,7 +7,8 @@ from headgate_schemas.errors import ContractError
 from headgate_schemas.paths import Getter, field_getter
 from headgate_schemas.records import RecordSchema, strip_logical_types
 from headgate_schemas.rules import Violation, compile_rules
-from headgate_schemas.topics import PartitionField, Rule, TableContract, TopicContract
+from headgate_schemas.topics import PartitionField, RowVersions, Rule, TableContract, TopicContract
+from headgate_schemas.views import latest_rows, latest_view
 
 __all__ = [
     "ContractError",
@@ -16,6 +17,7 @@ __all__ = [
     "Incompatibility",
     "PartitionField",
     "RecordSchema",
+    "RowVersions",
     "Rule",
     "TableContract",
     "TopicContract",
@@ -24,5 +26,7 @@ __all__ = [
     "compile_rules",
     "field_getter",
     "incompatibilities",
+    "latest_rows",
+    "latest_view",
     "strip_logical_types",
 ]

@@ -45,7 +45,7 @@ class Evidence:
     """One thing a decision rests on, short and without personal data.
 
     Attributes:
-        source: What it came from: ``rule``, ``feature``, ``tool`` or ``guard``.
+        source: What it came from: ``rule``, ``feature``, ``tool`` or ``guard``; the platform adds ``review``.
         name: Which of them, e.g. a rule's name or ``account_history.payments``.
         value: What it said, as text.
     """
@@ -72,6 +72,8 @@ class Decision:
         evidence: What the decision rests on, most telling first; empty where nothing stood out.
         fields: What else goes into the record's ``agent_metadata``, by the names of optional fields that its contract
             has for the agent.
+        review: Code of why a person should see the decision, such as ``uncertain``; None where nobody has to. The
+            decision holds all the same, until a person says otherwise.
     """
 
     decision: str
@@ -85,6 +87,7 @@ class Decision:
     fallback_reason: str | None = None
     evidence: tuple[Evidence, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    review: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

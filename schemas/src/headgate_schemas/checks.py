@@ -85,6 +85,9 @@ def _types(topic: TopicContract, record: RecordSchema) -> Iterator[str]:
     kind = topic.fields.type
     if kind is not None and not _kinds(record.field_type(kind)) & _TEXT:
         yield f"{file}: fields.type: {kind} is no string; agents are chosen by the type's name"
+    versions = topic.table.versions if topic.table else None
+    if versions is not None and not _kinds(record.field_type(versions.by)) <= {"int", "long"}:
+        yield f"{file}: table.versions.by: {versions.by} is no whole number; versions are ordered by one"
     for rule in topic.rules:
         kinds = _kinds(record.field_type(rule.field))
         for constraint, fitting in _fitting(rule):

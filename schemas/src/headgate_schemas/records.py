@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastavro import parse_schema
-from fastavro.schema import SchemaParseException, UnknownType
+from fastavro.schema import SchemaParseException, UnknownType, to_parsing_canonical_form
 
 from headgate_schemas.errors import ContractError
 
@@ -44,6 +44,16 @@ class RecordSchema:
     def label(self) -> str:
         """Name and version as the file has them: ``base_event.v1``."""
         return f"{self.name}.v{self.version}"
+
+    def starts_with(self, other: RecordSchema) -> bool:
+        """Whether a value starts, byte for byte, as one of the other record with the same fields does."""
+        count = len(other.raw["fields"])
+        # The canonical form leaves out docs, defaults and our own attributes: what remains decides on the bytes.
+        ours, theirs = (
+            to_parsing_canonical_form({"type": "record", "name": "part", "fields": record.raw["fields"][:count]})
+            for record in (self, other)
+        )
+        return bool(ours == theirs)
 
     def field_type(self, path: str) -> Any:
         """The Avro type (as in ``raw``) of the field at a dotted path; None where the record has no such field.

@@ -129,11 +129,24 @@ class PartitionField(_Contract):
     ]
 
 
+class RowVersions(_Contract):
+    """Which rows of a table are versions of one thing; a row is unique by both fields.
+
+    Attributes:
+        key: The field that versions of one thing share.
+        by: The number that orders them; the highest one holds.
+    """
+
+    key: FieldPath
+    by: FieldPath
+
+
 class TableContract(_Contract):
-    """The lakehouse table a topic is stored in, as ``namespace.table``."""
+    """The lakehouse table a topic is stored in, as ``namespace.table``; ``versions`` where rows may follow rows."""
 
     name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+$")]
     partition_by: tuple[PartitionField, ...] = ()
+    versions: RowVersions | None = None
 
 
 class TopicContract(_Contract):
@@ -201,6 +214,8 @@ class TopicContract(_Contract):
                 yield f"rules.{rule.name}.when.field", rule.when.field
         for partition in self.table.partition_by if self.table else ():
             yield "table.partition_by", partition.field
+        for name, path in self.table.versions or () if self.table else ():
+            yield f"table.versions.{name}", path
 
     @field_validator("rules")
     @classmethod

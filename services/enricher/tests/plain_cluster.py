@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.gateway.spending import Spent
-from headgate_enricher.intake import Intake
+from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.outbox import Outbox
@@ -279,7 +279,7 @@ class Member:
         routing = Routing(dict.fromkeys(FIRST_S, first) | dict.fromkeys(SECOND_S, second), "kind")
         self.dispatcher = Dispatcher(
             consumer=cast("Any", self),
-            intake=Intake(PlainDecoder(), lambda _: None, routing),
+            intake=RoutedIntake(Intake(PlainDecoder(), lambda _: None), routing),
             judge=judge_of(routing),
             model=self.model,
             enrichment=cast("Enrichment", PlainEnrichment()),

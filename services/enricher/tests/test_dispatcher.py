@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from headgate_enricher.agents import load_agent
 from headgate_enricher.dispatcher import Dispatcher
-from headgate_enricher.intake import Intake
+from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.outbox import Outbox
-from headgate_enricher.work import Answer, Work
+from headgate_enricher.work import AgentFaultError, Answer, Work
 from headgate_runtime.errors import ConfigurationError, UnavailableError
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
@@ -57,6 +58,7 @@ class Surroundings:
         self.broker.create_topic("in")
         self.broker.create_topic("out")
         self.broker.create_topic("dlq")
+        self.broker.create_topic("reviews")
         self.broker.create_topic("progress")
         self.consumer = MemoryConsumer(self.broker, "group")
         self.consumer.subscribe(["in"], on_assign=lambda _: {}, on_revoke=lambda _: None, on_lost=lambda _: None)
@@ -65,7 +67,7 @@ class Surroundings:
         routing = sole(self)
         self.dispatcher = Dispatcher(
             consumer=self.consumer,
-            intake=Intake(self, lambda _: None, routing),
+            intake=RoutedIntake(Intake(self, lambda _: None), routing),
             judge=judge_of(routing),
             model=self,
             enrichment=cast("Any", self),
@@ -105,7 +107,8 @@ class Surroundings:
     def decode(self, value: bytes | None) -> dict[str, Any]:
         if self.registry_away:
             raise UnavailableError("the registry does not answer")
-        return {"grey": value == b"grey"}
+        review = value.decode() if value in {b"uncertain", b"wrong"} else None
+        return {"grey": value == b"grey", "decision": dataclasses.replace(RULES, review=review)}
 
     def dump(self, state: Memory) -> bytes:
         raise AssertionError(state)
@@ -117,7 +120,7 @@ class Surroundings:
 
     def triage(self, events: Sequence[Event], memories: Sequence[Memory | None]) -> Sequence[Decision | GreyCase]:
         assert not any(memories)
-        return [GreyCase(event, {}, RULES) if event["grey"] else RULES for event in events]
+        return [GreyCase(event, {}, RULES) if event["grey"] else event["decision"] for event in events]
 
     async def deliberate(self, case: GreyCase) -> Decision:
         raise NotImplementedError
@@ -129,6 +132,11 @@ class Surroundings:
         record = work.record
         padding = b" " * len(record.value or b"") if (record.value or b"").startswith(b"large") else b""
         return OutgoingRecord("out", record.key, str(record.offset).encode() + padding)
+
+    def ask(self, output: OutgoingRecord, reason: str, **_: object) -> OutgoingRecord:
+        if reason == "wrong":
+            raise AgentFaultError("no such reason; mend the agent.")
+        return OutgoingRecord("reviews", output.key, reason.encode() + b" " + (output.value or b""))
 
     def submit(self, work: Work, _: GreyCase) -> None:
         self.asked.append(work)
@@ -240,6 +248,20 @@ def test_an_event_no_broker_would_take_is_dead_lettered_and_does_not_stop_the_se
     world.pass_time()
     assert world.committed() == [0, 2, 3]
     assert [record.value for record in world.broker.records("dlq")] == [b"too_large " + b"large" * 4]
+
+
+def test_a_person_is_asked_in_the_transaction_of_the_decision_and_nothing_waits() -> None:
+    world = Surroundings()
+    world.feed(b"fast", b"uncertain", b"fast", b"wrong", b"uncertain")
+    assert world.broker.records("reviews") == []
+    world.pass_time()
+    assert world.committed() == [0, 1, 2, 4]
+    assert [record.value for record in world.broker.records("reviews")] == [b"uncertain 1", b"uncertain 4"]
+    assert [record.value for record in world.broker.records("dlq")] == [b"agent_error wrong"]
+    assert not world.dispatcher.busy()
+    count = world.metrics.registry.get_sample_value
+    assert count("headgate_reviews_requested_total", {"reason": "uncertain"}) == 2
+    assert count("headgate_decision_latency_seconds_count") == 5
 
 
 def test_a_model_thread_that_does_not_end_leaves_no_transaction_open() -> None:

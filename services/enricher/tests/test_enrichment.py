@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from headgate_enricher.enrichment import Enrichment
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
+from headgate_enricher.review_requests import ReviewRequests
 from headgate_enricher.routing import Decider
 from headgate_enricher.work import AgentFaultError, Work
 from headgate_runtime.avro import Decoder, Encoder
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONTRACTS = Contracts.load()
-INPUT, OUTPUT = CONTRACTS.topic("raw-events"), CONTRACTS.topic("enriched-events")
-READ_AS, WRITE_AS = CONTRACTS.record(INPUT.record), CONTRACTS.record(OUTPUT.record)
+INPUT, OUTPUT, REVIEWS = (CONTRACTS.topic(name) for name in ("raw-events", "enriched-events", "decision-reviews"))
+READ_AS, WRITE_AS, ASK_AS = (CONTRACTS.record(topic.record) for topic in (INPUT, OUTPUT, REVIEWS))
 SPENT = Spent("amazon.nova-micro-v1:0", Usage(2, 1000, 100), 49)
 RULES = Decision("allow", "nothing speaks against it", 0.1, "low", 0.9, "rules")
 SEEN = (Evidence("rule", "probing_page", "0.86"), Evidence("tool", "account_history.events", "3"))
@@ -43,7 +44,7 @@ def examples() -> Iterator[dict[str, Any]]:
 
 def registry() -> MemoryRegistry:
     registry = MemoryRegistry()
-    for topic, record in ((INPUT, READ_AS), (OUTPUT, WRITE_AS)):
+    for topic, record in ((INPUT, READ_AS), (OUTPUT, WRITE_AS), (REVIEWS, ASK_AS)):
         registry.register(topic.subject, record.text)
     return registry
 
@@ -58,6 +59,17 @@ def enrichment(registry: MemoryRegistry, *, same_frame: bytes, write_as: RecordS
         check=compile_rules(OUTPUT),
         event_id=field_getter("event_id"),
         pipeline_version="1.2.3",
+        requests=requests(registry),
+    )
+
+
+def requests(registry: MemoryRegistry, *, asked: RecordSchema = ASK_AS) -> ReviewRequests:
+    return ReviewRequests(
+        topic=REVIEWS.topic,
+        decided=WRITE_AS,
+        asked=asked,
+        prefix=Encoder(registry, REVIEWS.subject, ASK_AS).prefix,
+        check=compile_rules(REVIEWS),
     )
 
 
@@ -222,3 +234,38 @@ def test_a_field_the_contract_does_not_have_for_an_agent_is_its_fault_and_named(
 def test_a_field_of_another_type_is_the_agents_fault(wrong: dict[str, Any], *, same: bool) -> None:
     with pytest.raises(AgentFaultError, match="mend the agent"):
         build_with({"session": {**SESSION, **wrong}}, same=same)
+
+
+@pytest.mark.parametrize("event", list(examples()))
+def test_a_person_is_asked_about_the_whole_decided_event(event: dict[str, Any]) -> None:
+    known = registry()
+    source = Encoder(known, INPUT.subject, READ_AS)
+    record = record_of(source, event)
+    build = enrichment(known, same_frame=source.prefix)
+    output = build.build(work(record, Decoder(known, READ_AS).decode(record.value)), MODEL, SPENT, now_ms=7)
+    asked = build.ask(output, "high_value", now_ms=8)
+    decided = Decoder(known, WRITE_AS).decode(output.value)
+    review = {"review": {"reason": "high_value", "requested_at": 8}}
+    assert Decoder(known, ASK_AS).decode(asked.value) == decided | review
+    assert asked.value == Encoder(known, REVIEWS.subject, ASK_AS).encode(decided | review)
+    assert (asked.topic, asked.key, asked.headers) == (REVIEWS.topic, output.key, output.headers)
+
+
+@pytest.mark.parametrize("reason", ["", "Because it is odd.", "a" * 65, 3])
+def test_a_reason_that_is_no_code_is_the_agents_fault(reason: Any) -> None:
+    known = registry()
+    source = Encoder(known, INPUT.subject, READ_AS)
+    record = record_of(source, next(examples()))
+    build = enrichment(known, same_frame=source.prefix)
+    output = build.build(work(record, Decoder(known, READ_AS).decode(record.value)), MODEL, SPENT, now_ms=7)
+    with pytest.raises(AgentFaultError, match="mend the agent") as fault:
+        build.ask(output, reason, now_ms=8)
+    assert (fault.value.field, fault.value.rule) == ("review.reason", "review_reason_is_a_code")
+
+
+def test_a_review_that_does_not_hold_the_decided_event_stops_the_start() -> None:
+    first, *rest = ASK_AS.schema["fields"]
+    for fields in ([*rest, first], [first, *rest, first | {"name": "more"}]):
+        other = parse_record(ASK_AS.name, 2, {**ASK_AS.schema, "fields": fields})
+        with pytest.raises(ConfigurationError, match="must have the fields of agent_enriched_event, and then 'review'"):
+            requests(registry(), asked=other)

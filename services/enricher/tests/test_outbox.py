@@ -77,6 +77,17 @@ def test_streamed_outputs_and_their_progress_are_one_transaction() -> None:
     assert len(outbox) == 0
 
 
+def test_what_asks_a_person_goes_along_with_its_output_and_is_none_itself() -> None:
+    transactions = FaultyTransactions()
+    outbox = Outbox(transactions)
+    asking = output(b"1")
+    asking.review = OutgoingRecord("reviews", b"k", b"why")
+    outbox.put(asking)
+    outbox.put(output(b"2"))
+    assert len(commit(outbox) or ()) == 2
+    assert transactions.committed == [[b"1", b"why", b"2", b"p"]]
+
+
 @pytest.mark.parametrize("call", ["send", "commit"])
 def test_an_unavailable_broker_leaves_all_for_the_next_transaction(call: str) -> None:
     now = [0.0]

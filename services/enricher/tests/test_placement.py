@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from headgate_enricher.dispatcher import Dispatcher
-from headgate_enricher.intake import Intake
+from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.outbox import Outbox
@@ -76,7 +76,7 @@ class Replica:
         routing = sole(cast("Any", self))
         self.dispatcher = Dispatcher(
             consumer=self.consumer,
-            intake=Intake(self, lambda _: None, routing),
+            intake=RoutedIntake(Intake(self, lambda _: None), routing),
             judge=judge_of(routing),
             model=cast("Any", self),
             enrichment=cast("Any", self),

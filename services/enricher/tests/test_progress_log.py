@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -102,6 +103,7 @@ def test_an_unreadable_progress_record_stops_the_start() -> None:
 TOPICS = Topics(
     source=CONTRACTS.topic("raw-events"),
     output=CONTRACTS.topic("enriched-events"),
+    reviews=CONTRACTS.topic("decision-reviews"),
     progress=CONTRACT,
     memory=CONTRACTS.topic("enricher-memory"),
     results=CONTRACTS.topic("model-results"),
@@ -120,6 +122,12 @@ def test_a_topic_beside_the_source_with_too_few_partitions_stops_the_start(topic
     check_topics(TOPICS, existing())
     with pytest.raises(ConfigurationError, match=f"add partitions to {topic}"):
         check_topics(TOPICS, existing(**{topic.replace("-", "_"): 3}))
+
+
+def test_a_reviews_topic_that_cannot_take_every_decided_event_stops_the_start() -> None:
+    small = TOPICS.reviews.model_copy(update={"max_message_bytes": TOPICS.output.max_message_bytes})
+    with pytest.raises(ConfigurationError, match="would not fit in decision-reviews: write max_message_bytes: 1318912"):
+        check_topics(dataclasses.replace(TOPICS, reviews=small), existing())
 
 
 def test_a_missing_topic_stops_the_start() -> None:

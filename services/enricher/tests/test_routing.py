@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from headgate_enricher.config import Settings
-from headgate_enricher.intake import Intake, RefusedError
+from headgate_enricher.intake import Intake, RoutedIntake, RefusedError
 from headgate_enricher.judge import Judge
 from headgate_enricher.progress import PartitionProgress
 from headgate_enricher.routing import ANY, Decider, Routing, check_table
@@ -151,7 +151,7 @@ class Decoder:
 
 
 def accept(routing: Routing, value: bytes) -> str:
-    return Intake(Decoder(), lambda _: None, routing).accept(Record("in", 0, 0, 0, b"k", value))[1].name
+    return RoutedIntake(Intake(Decoder(), lambda _: None), routing).accept(Record("in", 0, 0, 0, b"k", value))[1].name
 
 
 def test_an_event_of_a_type_nobody_takes_is_refused_and_says_which_field_to_look_at() -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from headgate_schemas.agent import Decision, GreyCase, Priority
 
+from headgate_agent_risk.review import review_reason
+
 if TYPE_CHECKING:
     from headgate_agent_risk.policy import Policy
 
@@ -20,6 +22,7 @@ def fall_back(case: GreyCase, reason: str, policy: Policy) -> Decision:
     """
     score = case.features["score"]
     flagged = case.floor.decision != "allow" or score >= policy.fallback_flag_from
+    close = abs(score - policy.fallback_flag_from) < policy.review.fallback_margin
     priority: Priority = "low"
     if flagged:
         priority = "high" if case.floor.priority == "high" else "medium"
@@ -33,4 +36,5 @@ def fall_back(case: GreyCase, reason: str, policy: Policy) -> Decision:
         tier="fallback",
         fallback_reason=reason,
         evidence=case.floor.evidence,
+        review=review_reason(case.features, policy.review, unsure=close),
     )

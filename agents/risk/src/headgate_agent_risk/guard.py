@@ -9,6 +9,7 @@ from headgate_agent_toolkit.untrusted import clean
 from headgate_schemas.agent import Decision, Evidence, GreyCase, Priority, Usage
 
 from headgate_agent_risk.evidence import MOST
+from headgate_agent_risk.review import review_reason
 from headgate_agent_risk.tools import REASON_CHARS, RecordDecision
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def guard(
     if decision != "allow":
         risk = max(risk, policy.risk_flag_from)
     reason = readable(verdict.decision_reason, case, context)
-    if decision != verdict.decision:
-        floored = floor.decision == decision
+    raised = decision != verdict.decision
+    floored = raised and floor.decision == decision
+    if raised:
         why = "the rules set a floor" if floored else "the risk score says so"
         reason += _RAISED.format(decision=verdict.decision, why=why)
         evidence = (Evidence("guard", "raised_by", "floor" if floored else "risk_score"), *evidence)
@@ -65,6 +67,13 @@ def guard(
         prompt_hash=prompt_hash,
         usage=usage,
         evidence=(*evidence, *floor.evidence)[:MOST],
+        # A decision that its own risk score contradicts is none a model was sure of.
+        review=review_reason(
+            case.features,
+            policy.review,
+            unsure=raised or verdict.confidence < policy.review.uncertain_below,
+            overruled=floored,
+        ),
     )
 
 

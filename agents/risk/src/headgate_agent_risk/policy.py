@@ -12,6 +12,22 @@ Share = Annotated[float, Field(ge=0, le=1)]
 TextField = Literal["note", "merchant", "page"]
 
 
+class ReviewPolicy(BaseModel):
+    """Which decisions a person should see as well.
+
+    Attributes:
+        high_value_from: Size of a payment from which on it is seen, whoever decided; multiples of the usual one.
+        uncertain_below: Confidence of rules or model below which a decision is seen.
+        fallback_margin: A fallback's decision is seen where the rules' score is closer than this to where it flags.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    high_value_from: Annotated[float, Field(gt=0)]
+    uncertain_below: Share
+    fallback_margin: Share
+
+
 class Policy(BaseModel):
     """Thresholds and lists; ``policy.yaml`` says what each is for.
 
@@ -21,6 +37,7 @@ class Policy(BaseModel):
         prompt_text_chars: Longest free text in a prompt by attribute, characters.
         tools: Allow-list of the tools a model may call before it decides.
         tool_time_limit_s: Longest time of one such call.
+        review: Which decisions a person should see as well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +60,7 @@ class Policy(BaseModel):
     prompt_text_chars: dict[TextField, Annotated[int, Field(ge=1)]]
     tools: tuple[str, ...]
     tool_time_limit_s: Annotated[float, Field(gt=0, le=1)]
+    review: ReviewPolicy
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> Self:

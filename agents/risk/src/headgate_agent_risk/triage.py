@@ -11,6 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from headgate_agent_risk.evidence import RuleEvidence
 from headgate_agent_risk.features import FeatureExtractor, Features
+from headgate_agent_risk.review import review_reason
 from headgate_agent_risk.rules import RuleBook
 from headgate_agent_risk.scoring import Assessment, Scorer
 from headgate_agent_risk.state import TriageState
@@ -31,6 +32,7 @@ class TriageNodes:
         self._rules = RuleBook(context.rules)
         self._scorer = Scorer(self._rules, context.policy)
         self._evidence = RuleEvidence(self._rules)
+        self._review = context.policy.review
 
     def features(self, state: TriageState) -> dict[str, list[Features]]:
         """Compute each event's features."""
@@ -53,15 +55,24 @@ class TriageNodes:
         rows = zip(
             state["events"], state["memories"], state["features"], state["fired"], state["assessments"], strict=True
         )
-        return {"results": [self._result(*row) if row[3] else row[4].decision for row in rows]}
+        high = self._review.high_value_from
+        return {
+            "results": [
+                self._result(*row) if row[3] or row[2].get("amount_ratio", 0.0) >= high else row[4].decision
+                for row in rows
+            ]
+        }
 
     def _result(
         self, event: Event, memory: Memory | None, features: Features, fired: int, found: Assessment
     ) -> Decision | GreyCase:
-        decision = dataclasses.replace(found.decision, evidence=self._evidence(fired, features))
+        evidence = self._evidence(fired, features)
         if not found.grey:
-            return decision
-        return GreyCase(event, {**features, "score": found.score, "signals": found.signals}, decision, memory)
+            unsure = found.decision.confidence < self._review.uncertain_below
+            review = review_reason(features, self._review, unsure=unsure)
+            return dataclasses.replace(found.decision, evidence=evidence, review=review)
+        floor = dataclasses.replace(found.decision, evidence=evidence)
+        return GreyCase(event, {**features, "score": found.score, "signals": found.signals}, floor, memory)
 
 
 def build_triage_graph(context: RiskContext) -> TriageGraph:

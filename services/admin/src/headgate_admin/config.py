@@ -29,6 +29,9 @@ class AdminSettings(BaseSettings):
     Attributes:
         contracts_dir: Folder with avro/ and topics/; None takes the contracts the schemas package ships.
         replication_factor: Of topics to create; -1 takes the brokers' default.
+        reviews_topic: Topic of the decisions that a person should see.
+        outcomes_topic: Topic of what people decided on them.
+        reviewer: Who decides on reviews; None until somebody says so.
         local_stack: The local stack that gave its addresses as defaults; None where none runs in the current folder.
     """
 
@@ -38,6 +41,9 @@ class AdminSettings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     contracts_dir: Path | None = None
     replication_factor: Annotated[int, Field(ge=-1)] = -1
+    reviews_topic: str = "decision-reviews"
+    outcomes_topic: str = "review-outcomes"
+    reviewer: str | None = None
     local_stack: LocalStack | None = None
 
     @classmethod
@@ -65,6 +71,7 @@ def load_settings(
     registry_url: str | None = None,
     contracts: Path | None = None,
     replication_factor: int | None = None,
+    reviewer: str | None = None,
 ) -> AdminSettings:
     """Settings with a command's options on top; None leaves an option to the other sources.
 
@@ -76,6 +83,7 @@ def load_settings(
         "registry": registry_url and {"url": registry_url},
         "contracts_dir": contracts,
         "replication_factor": replication_factor,
+        "reviewer": reviewer,
     }
     try:
         return AdminSettings.model_validate({name: value for name, value in given.items() if value is not None})

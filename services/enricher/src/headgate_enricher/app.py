@@ -33,7 +33,7 @@ from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router
 from headgate_enricher.gateway.errors import reason_of
 from headgate_enricher.gateway.model import GatewayModel
-from headgate_enricher.intake import Intake
+from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.judge import Judge
 from headgate_enricher.limits import Limits
 from headgate_enricher.memory import MemoryCodec
@@ -43,6 +43,7 @@ from headgate_enricher.outbox import Outbox
 from headgate_enricher.pricing import load_prices
 from headgate_enricher.progress_log import ProgressLog
 from headgate_enricher.results import ModelResults
+from headgate_enricher.review_requests import ReviewRequests
 from headgate_enricher.routing import Decider, Routing, check_table
 from headgate_enricher.topics import check_topics, find_topics, load_contracts
 
@@ -131,7 +132,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     decoder = Decoder(clients.registry, contracts.record(topics.source.record))
     dispatcher = Dispatcher(
         consumer=clients.consumer,
-        intake=Intake(decoder, compile_rules(topics.source), routing),
+        intake=RoutedIntake(Intake(decoder, compile_rules(topics.source)), routing),
         judge=Judge(routing.deciders),
         model=ModelThread(deliberation.ask, clients.models.aclose),
         enrichment=_enrichment(contracts, topics, clients.registry),
@@ -181,6 +182,17 @@ def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry) 
         check=compile_rules(topics.output),
         event_id=field_getter(event_id) if event_id else None,
         pipeline_version=version("headgate-enricher"),
+        requests=_requests(contracts, topics, registry),
+    )
+
+
+def _requests(contracts: Contracts, topics: Topics, registry: SchemaRegistry) -> ReviewRequests:
+    return ReviewRequests(
+        topic=topics.reviews.topic,
+        decided=contracts.record(topics.output.record),
+        asked=contracts.record(topics.reviews.record),
+        prefix=_encoder(contracts, topics.reviews, registry).prefix,
+        check=compile_rules(topics.reviews),
     )
 
 

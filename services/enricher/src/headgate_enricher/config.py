@@ -20,6 +20,7 @@ class Settings(ServiceSettings):
     Attributes:
         topic: Topic of the events to decide; its contract names the dead letter topic.
         output_topic: Topic of the decided events.
+        reviews_topic: Topic of the decisions that a person should see.
         progress_topic: Compacted topic of how far partitions are.
         results_topic: Topic of the models' answers, by the position of their event.
         memory_topic: Compacted topic of what the agents remember by key.
@@ -46,6 +47,7 @@ class Settings(ServiceSettings):
 
     topic: str = "raw-events"
     output_topic: str = "enriched-events"
+    reviews_topic: str = "decision-reviews"
     progress_topic: str = "enricher-progress"
     results_topic: str = "model-results"
     memory_topic: str = "enricher-memory"

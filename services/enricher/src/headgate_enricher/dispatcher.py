@@ -17,7 +17,7 @@ from headgate_schemas.agent import Decision, GreyCase
 
 from headgate_enricher.deliberation import DEADLINE
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
-from headgate_enricher.intake import Intake, RefusedError
+from headgate_enricher.intake import RefusedError, RoutedIntake
 from headgate_enricher.outbox import Outbox, Output
 from headgate_enricher.placement import Placement
 from headgate_enricher.progress import PartitionProgress
@@ -72,7 +72,7 @@ class Dispatcher:
         self,
         *,
         consumer: RecordConsumer,
-        intake: Intake,
+        intake: RoutedIntake,
         judge: Judge,
         model: ModelCalls,
         enrichment: Enrichment,
@@ -304,8 +304,11 @@ class Dispatcher:
 
     def _emit(self, work: Work, decision: Decision, spent: Spent) -> None:
         _stage_memory(work)
+        now_ms = self._now_ms()
         try:
-            output = self._enrichment.build(work, decision, spent, now_ms=self._now_ms())
+            output = self._enrichment.build(work, decision, spent, now_ms=now_ms)
+            reason = decision.review
+            review = None if reason is None else self._enrichment.ask(output, reason, now_ms=now_ms)
         except AgentFaultError as fault:
             self._fault(work, fault)
             return
@@ -314,7 +317,7 @@ class Dispatcher:
             self._refuse(work.partition, work.record, RefusedError(TOO_LARGE, message))
             return
         self._metrics.decided(decision)
-        self._put(work.partition, work.record, output)
+        self._put(work.partition, work.record, output, review)
 
     def _fault(self, work: Work, fault: AgentFaultError) -> None:
         _stage_memory(work)
@@ -333,8 +336,10 @@ class Dispatcher:
         self._metrics.gave_up(refusal.cause)
         self._put(partition, record, letter)
 
-    def _put(self, partition: Partition, record: Record, output: OutgoingRecord) -> None:
-        self._outbox.put(Output(partition.source, record.timestamp_ms, output))
+    def _put(
+        self, partition: Partition, record: Record, output: OutgoingRecord, review: OutgoingRecord | None = None
+    ) -> None:
+        self._outbox.put(Output(partition.source, record.timestamp_ms, output, review))
         partition.progress.complete(record.offset)
 
     def _commit(self) -> None:

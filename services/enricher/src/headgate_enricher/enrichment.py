@@ -6,7 +6,6 @@ import io
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastavro import parse_schema, schemaless_writer
-from fastavro.schema import to_parsing_canonical_form
 from headgate_runtime.errors import ConfigurationError, RejectedError
 from headgate_runtime.records import Headers, OutgoingRecord, Record
 from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, parse_traceparent
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from headgate_enricher.gateway.spending import Spent
     from headgate_enricher.intake import Check
+    from headgate_enricher.review_requests import ReviewRequests
     from headgate_enricher.routing import Decider
     from headgate_enricher.work import Work
 
@@ -57,6 +57,7 @@ class Enrichment:
         check: Rules of the output topic.
         event_id: Gives an event's id, for the header of a record that came without one; None leaves it out.
         pipeline_version: Version of the enricher.
+        requests: Builds the records that ask for a review.
 
     Raises:
         ConfigurationError: The output record has no place for the decision.
@@ -73,6 +74,7 @@ class Enrichment:
         check: Check,
         event_id: Getter | None,
         pipeline_version: str,
+        requests: ReviewRequests,
     ) -> None:
         fields = write_as.raw["fields"]
         missing = set(METADATA) - {field["name"] for field in fields}
@@ -81,12 +83,15 @@ class Enrichment:
         self._topic = topic
         self._encoder = encoder
         self._prefix = encoder.prefix
-        self._same_frame = same_frame if _starts_with(fields, read_as.raw["fields"]) else None
-        self._metadata_schema = parse_schema(_record_of(fields[len(read_as.raw["fields"]) :]))
+        rest = fields[len(read_as.raw["fields"]) :]
+        copyable = write_as.starts_with(read_as) and {field["name"] for field in rest} == set(METADATA)
+        self._same_frame = same_frame if copyable else None
+        self._metadata_schema = parse_schema({"type": "record", "name": "part", "fields": rest})
         self._own_fields = OwnFields(write_as, METADATA[0])
         self._check = check
         self._event_id = event_id
         self._pipeline_version = pipeline_version
+        self._requests = requests
 
     def build(self, work: Work, decision: Decision, spent: Spent, *, now_ms: int) -> OutgoingRecord:
         """Build the output record of a decided event.
@@ -115,6 +120,14 @@ class Enrichment:
         if violation is not None:
             raise AgentFaultError(f"{violation.message}; mend the agent.", violation.field, violation.rule)
         return OutgoingRecord(self._topic, record.key, value, self._headers(record, event))
+
+    def ask(self, output: OutgoingRecord, reason: str, *, now_ms: int) -> OutgoingRecord:
+        """Build the record that asks a person about an output.
+
+        Raises:
+            AgentFaultError: The agent's reason breaks the contract of the reviews.
+        """
+        return self._requests.build(output, reason, now_ms=now_ms)
 
     def _encode(self, record: Record, event: Event, metadata: Mapping[str, Any]) -> bytes:
         source = record.value
@@ -169,16 +182,3 @@ class Enrichment:
         if EVENT_ID not in passed and self._event_id is not None:
             passed[EVENT_ID] = str(self._event_id(event)).encode()
         return tuple(passed.items())
-
-
-def _record_of(fields: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"type": "record", "name": "part", "fields": fields}
-
-
-def _starts_with(fields: list[dict[str, Any]], first: list[dict[str, Any]]) -> bool:
-    """Whether a record with ``fields`` starts, byte for byte, as one with the fields ``first`` is written."""
-    leading, rest = fields[: len(first)], fields[len(first) :]
-    if {field["name"] for field in rest} != set(METADATA):
-        return False
-    # The canonical form leaves out docs, defaults and our own attributes: what remains decides on the bytes.
-    return bool(to_parsing_canonical_form(_record_of(leading)) == to_parsing_canonical_form(_record_of(first)))

@@ -53,24 +53,22 @@ class RefusedError(Exception):
 
 
 class Intake:
-    """Turns records into events.
+    """Turns records into what their topic's contract says they are.
 
     Args:
         decoder: Decodes a value.
         check: The topic's rules.
-        routing: Finds the agent that decides on an event.
     """
 
-    def __init__(self, decoder: ValueDecoder, check: Check, routing: Routing) -> None:
+    def __init__(self, decoder: ValueDecoder, check: Check) -> None:
         self._decode = decoder.decode
         self._check = check
-        self._routing = routing
 
-    def accept(self, record: Record) -> tuple[Event, Decider]:
-        """Decode and check one record; returns its event and who decides on that.
+    def accept(self, record: Record) -> Event:
+        """Decode and check one record.
 
         Raises:
-            RefusedError: The record is not what the contract says, or for no agent; repeating will not help.
+            RefusedError: The record is not what the contract says; repeating will not help.
             UnavailableError: The registry does not answer and the record's schema is not known yet.
         """
         try:
@@ -86,6 +84,24 @@ class Intake:
                 rule=violation.rule,
                 schema_id=_schema_id(record),
             )
+        return event
+
+
+class RoutedIntake:
+    """Turns records into events, each with the agent that decides on it.
+
+    Args:
+        intake: Decodes and checks.
+        routing: Finds the agent.
+    """
+
+    def __init__(self, intake: Intake, routing: Routing) -> None:
+        self._accept = intake.accept
+        self._routing = routing
+
+    def accept(self, record: Record) -> tuple[Event, Decider]:
+        """Decode, check and route one record; raises as ``Intake.accept``, RefusedError also where no agent takes it."""
+        event = self._accept(record)
         decider = self._routing.only or self._routing.decider_of(event)
         if decider is None:
             message = "No agent takes events of this type: name one for it, or for every other type, in AGENTS."

@@ -31,6 +31,7 @@ class EnricherMetrics:
             "decisions", "Events decided; one that changes hands in a rebalance may count twice.", ("decision", "tier")
         )
         self._fallbacks = metrics.counter("fallbacks", "Grey events decided without a model.", ("reason",))
+        self._reviews = metrics.counter("reviews_requested", "Decisions that a person is asked to see.", ("reason",))
         self._dead_letters = metrics.counter("dead_letters", "Records given up on.", ("cause",))
         self._model = metrics.histogram(
             "model_seconds", "Grey event handed over to answer.", ("outcome",), MODEL_BUCKETS_S
@@ -51,6 +52,8 @@ class EnricherMetrics:
         self._counts[decision.decision, decision.tier] += 1
         if decision.fallback_reason is not None:
             self._fallbacks.labels(decision.fallback_reason).inc()
+        if decision.review is not None:
+            self._reviews.labels(decision.review).inc()
 
     def gave_up(self, cause: str) -> None:
         """Count a dead letter."""

@@ -21,7 +21,7 @@ LONGEST_BACKOFF_S = 5.0
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Output:
     """An output that waits for its commit.
 
@@ -29,11 +29,13 @@ class Output:
         source: Partition its input came from.
         arrived_ms: Timestamp of the input record, milliseconds since the epoch.
         record: What is produced.
+        review: What is produced along with it, to ask a person; None where nobody is asked.
     """
 
     source: TopicPartition
     arrived_ms: int
     record: OutgoingRecord
+    review: OutgoingRecord | None = None
 
 
 class Outbox:
@@ -122,7 +124,10 @@ class Outbox:
             self._transactions.begin()
             self._open = True
         for index in range(self._sent, len(self._outputs)):
-            self._transactions.send(self._outputs[index].record)
+            output = self._outputs[index]
+            self._transactions.send(output.record)
+            if output.review is not None:
+                self._transactions.send(output.review)
         self._sent = len(self._outputs)
 
     def _attempt(self, step: Callable[[], None]) -> bool:

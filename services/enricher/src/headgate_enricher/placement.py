@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import structlog
 from headgate_runtime.errors import UnavailableError
@@ -10,40 +10,48 @@ from headgate_runtime.errors import UnavailableError
 from headgate_enricher.progress import START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from headgate_runtime.kafka.protocols import RecordConsumer
     from headgate_runtime.records import TopicPartition
 
     from headgate_enricher.progress import Mark
-    from headgate_enricher.progress_log import ProgressLog
-    from headgate_enricher.work import Partition
 
-    Restore = Callable[[Mapping[TopicPartition, Mark]], Mapping[TopicPartition, Partition]]
-
+Placed = TypeVar("Placed")
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 5.0
 
 logger = structlog.get_logger(__name__)
 
 
-class Placement:
+class Marks(Protocol):
+    """Knows how far partitions are."""
+
+    def load(self, partitions: Sequence[TopicPartition], consumer: RecordConsumer) -> Mapping[TopicPartition, Mark]:
+        """The marks to start from; absent where the group has never committed."""
+
+
+class Placement(Generic[Placed]):
     """Finds out where new partitions are to be read from, as often as that takes.
 
     The answer may stay away for as long as a transaction that the last owner died with is open. Waiting for it inside
     the group's assignment would stall the loop, and to give up would end the process, again and again.
 
     Args:
-        progress_log: Knows how far partitions are.
+        marks: Knows how far partitions are.
         consumer: The group member that owns them.
         restore: Reads back what belongs to partitions at their marks; called again after it raised UnavailableError.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, progress_log: ProgressLog, consumer: RecordConsumer, restore: Restore, clock: Callable[[], float]
+        self,
+        marks: Marks,
+        consumer: RecordConsumer,
+        restore: Callable[[Mapping[TopicPartition, Mark]], Mapping[TopicPartition, Placed]],
+        clock: Callable[[], float],
     ) -> None:
-        self._progress_log = progress_log
+        self._marks = marks
         self._consumer = consumer
         self._restore = restore
         self._clock = clock
@@ -75,7 +83,7 @@ class Placement:
         for partition in partitions:
             self._since_s.pop(partition, None)
 
-    def place(self) -> Iterator[Partition]:
+    def place(self) -> Iterator[Placed]:
         """Point the consumer at the partitions' places and give each, with what was restored of it.
 
         Where the broker does not answer, the rest waits for a later try.
@@ -96,9 +104,9 @@ class Placement:
             )
             self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
 
-    def _place(self) -> Iterator[Partition]:
+    def _place(self) -> Iterator[Placed]:
         waiting = sorted(self._since_s)
-        marks = self._progress_log.load(waiting, self._consumer)
+        marks = self._marks.load(waiting, self._consumer)
         begins = self._consumer.begin_offsets([source for source in waiting if source not in marks])
         restored = self._restore({source: marks.get(source, START) for source in waiting})
         for source in waiting:

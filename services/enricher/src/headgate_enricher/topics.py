@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from headgate_runtime.errors import ConfigurationError
+from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_schemas import ContractError, Contracts
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Topics:
 
     source: TopicContract
     output: TopicContract
+    reviews: TopicContract
     progress: TopicContract
     results: TopicContract
     memory: TopicContract
@@ -54,6 +56,7 @@ def find_topics(settings: Settings, contracts: Contracts) -> Topics:
         return Topics(
             source,
             contracts.topic(settings.output_topic),
+            contracts.topic(settings.reviews_topic),
             contracts.topic(settings.progress_topic),
             contracts.topic(settings.results_topic),
             contracts.topic(settings.memory_topic),
@@ -67,10 +70,10 @@ def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
     """Check that the topics are there.
 
     Raises:
-        ConfigurationError: One is not, or one that goes along with the source has too few partitions.
+        ConfigurationError: One is not, or one that goes along with the source has too few partitions or room.
     """
-    wanted = (topics.source, topics.output, topics.progress, topics.results, topics.memory, topics.dead_letters)
-    missing = sorted({topic.topic for topic in wanted} - set(existing))
+    wanted = {getattr(topics, field.name).topic for field in fields(topics)}
+    missing = sorted(wanted - set(existing))
     if missing:
         raise ConfigurationError(f"No topic {', '.join(missing)}: run `headgate topics apply`.")
     source = existing[topics.source.topic].partitions
@@ -80,3 +83,8 @@ def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
                 f"{beside} has {existing[beside].partitions} partitions and {topics.source.topic} has {source}: "
                 f"add partitions to {beside}, one for each of the other's."
             )
+    if topics.reviews.max_message_bytes < (least := topics.output.max_message_bytes + ENVELOPE_BYTES):
+        raise ConfigurationError(
+            f"The largest record of {topics.output.topic} would not fit in {topics.reviews.topic}: "
+            f"write max_message_bytes: {least} or more into the contract of {topics.reviews.topic}."
+        )

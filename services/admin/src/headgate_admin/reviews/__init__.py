@@ -1,0 +1,1 @@
+"""What people are asked to see, and their answers."""
