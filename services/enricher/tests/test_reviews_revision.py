@@ -62,6 +62,7 @@ def test_an_override_is_the_persons_decision_and_costs_nothing() -> None:
     assert {name: decided[name] for name in decided if name != "evidence"} == {
         "decision": "allow",
         "decision_reason": "The customer confirmed the purchase by telephone.",
+        "session": None,
         "risk_score": reviewed["risk_score"],
         "priority": "low",
         "confidence": 1.0,
