@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
-MEMBERS := schemas agents/toolkit agents/risk services/runtime services/producer services/enricher services/writer services/bedrock-local services/admin deploy/local
+MEMBERS := schemas agents/toolkit agents/risk agents/session services/runtime services/producer services/enricher services/writer services/bedrock-local services/admin deploy/local
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 IMAGES := producer enricher writer bedrock-local admin
 SOURCES := $(MEMBERS:%=%/src)
@@ -76,7 +76,7 @@ lock: $(READY) ## Resolve all requirements anew, with hashes
 	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url $$own"; \
 	$$compile requirements/dev.in $(PROJECTS) -o requirements/dev.txt; \
 	for image in $(IMAGES); do \
-	  extra=$$([ $$image = enricher ] && echo agents/risk/pyproject.toml || true); \
+	  extra=$$([ $$image = enricher ] && echo agents/risk/pyproject.toml agents/session/pyproject.toml || true); \
 	  $$compile -c requirements/dev.txt services/$$image/pyproject.toml $$extra -o requirements/$$image.txt; \
 	done
 

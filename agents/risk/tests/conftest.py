@@ -1,7 +1,5 @@
 """A scripted chat model and events to decide on."""
 
-# ruff: noqa: ARG002 - the signatures are those of BaseChatModel
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -9,64 +7,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from headgate_agent_risk.agent import RiskAgent
 from headgate_agent_risk.context import RiskContext, load_context
+from headgate_agent_toolkit.testing import ScriptedModel
 from headgate_schemas.agent import Agent, GreyCase, Memory
 from hypothesis import settings
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
-from pydantic import Field
+from langchain_core.messages import AIMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-    from langchain_core.runnables import Runnable
 
 settings.register_profile("patient", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("patient")
 
 NOON_MS = 1_760_011_200_000
 Event = dict[str, Any]
-
-
-class ScriptedModel(BaseChatModel):
-    """Answers with what it was given, in turn, and remembers what it was asked."""
-
-    replies: list[Any]
-    asked: list[list[BaseMessage]] = Field(default_factory=list)
-    options: list[dict[str, Any]] = Field(default_factory=list)
-
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
-
-    def bind_tools(
-        self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        return self.bind(tools=list(tools), tool_choice=tool_choice, **kwargs)
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise AssertionError("deliberation is asynchronous")
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        self.asked.append(messages)
-        self.options.append(kwargs)
-        reply = self.replies.pop(0)
-        if isinstance(reply, Exception):
-            raise reply
-        return ChatResult(generations=[ChatGeneration(message=reply)])
 
 
 @pytest.fixture(scope="session")

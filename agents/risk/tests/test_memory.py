@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_agent_risk.account import UNKNOWN_ACCOUNT, UNKNOWN_PAYER, compare
-from headgate_agent_risk.memory import DAY_MS, HOUR_MS, KEPT, NO_HISTORY, history, mark, remember
+from headgate_agent_risk.memory import DAY_MS, HOUR_MS, KEPT, NO_HISTORY, history, remember
+from headgate_agent_toolkit.marks import mark
 from headgate_schemas.agent import Decision, GreyCase
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,7 +6,9 @@ from math import exp
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from headgate_agent_risk.memory import fading, mark, readable, short
+from headgate_agent_toolkit.marks import mark
+
+from headgate_agent_risk.memory import fading, readable, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

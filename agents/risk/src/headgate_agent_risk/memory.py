@@ -7,10 +7,10 @@ as short hashes that are salted with the account: they tell known from new, and 
 
 from __future__ import annotations
 
-from functools import lru_cache
-from hashlib import blake2b
 from math import exp, log
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headgate_agent_toolkit.marks import mark
 
 from headgate_agent_risk.amounts import amount_ratio
 
@@ -30,7 +30,6 @@ KEPT = 4
 _START: Memory = {"v": VERSION, "events": 0, "seen_ms": 0, "devices": [], "countries": []}
 _MOST = 1_000_000
 _FAMILIAR_WEIGHT = 0.2
-_HASHES = 16_384
 _LEAST_RATIO = 0.01
 _MOST_RATIO = 10_000.0
 
@@ -115,13 +114,6 @@ def remember(memory: Memory | None, event: Event, policy: Policy) -> Memory:
     elif event["event_type"] == "login" and attributes["outcome"] == "failure":
         after["failed"] = _failed(memory.get("failed"), at_ms)
     return after
-
-
-@lru_cache(maxsize=_HASHES)
-def mark(account: str, value: str) -> int:
-    """A short hash by which an account's device or country is known again: 32 bits, salted with the account."""
-    text = f"{account}\0{value}".encode(errors="surrogatepass")
-    return int.from_bytes(blake2b(text, digest_size=4).digest(), "big")
 
 
 def _with(known: list[int], found: int) -> list[int]:
