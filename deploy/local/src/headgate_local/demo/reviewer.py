@@ -6,12 +6,12 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headgate_local.demo.verify import Later
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 REVIEWER = "demo"
 APPROVED, OVERRIDDEN = 3, 2
@@ -42,28 +42,24 @@ class Reviewed:
         }
 
 
-def answer_some(command: Callable[..., str]) -> dict[str, str]:
+def answer_some(decisions: Mapping[str, str], command: Callable[..., str]) -> dict[str, str]:
     """Approve and override a few of the reviews that wait.
 
     Args:
+        decisions: What was decided on the events that are asked about, by event id.
         command: Runs the command line, and gives what it prints.
 
     Returns:
         The decision each answered event has from now on.
     """
-    waiting: list[dict[str, Any]] = json.loads(command("review", "list", "--limit", "500", "--json"))["reviews"]
-    overridden = [review for review in waiting if review["decision"] == FLAGGED][:OVERRIDDEN]
-    approved = [review for review in waiting if review not in overridden][:APPROVED]
+    overridden = [event for event, decision in decisions.items() if decision == FLAGGED][:OVERRIDDEN]
+    approved = [event for event in decisions if event not in overridden][:APPROVED]
     calls = [
-        ("review", "approve", *_ids(approved), "--comment", "Looked at it: as decided."),
-        ("review", "override", *_ids(overridden), "--comment", "Looked at it: no abuse.", "--decision", ALLOWED),
+        ("review", "approve", *approved, "--comment", "Looked at it: as decided."),
+        ("review", "override", *overridden, "--comment", "Looked at it: no abuse.", "--decision", ALLOWED),
     ]
-    wanted = [call for call, reviews in zip(calls, (approved, overridden), strict=True) if reviews]
+    wanted = [call for call, events in zip(calls, (approved, overridden), strict=True) if events]
     with ThreadPoolExecutor(len(calls)) as pool:
         printed = pool.map(lambda call: command(*call, "--reviewer", REVIEWER, "--json"), wanted)
         answered = [each for text in printed for each in json.loads(text)["answered"]]
     return {each["event_id"]: each["decision"] for each in answered}
-
-
-def _ids(reviews: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [str(review["event_id"]) for review in reviews]

@@ -26,7 +26,7 @@ from headgate_local.identity import clean_leftovers
 from headgate_local.platform import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from headgate_local.progress import Progress
 
@@ -129,11 +129,9 @@ class DemoRun:
             self._await_rows(load)
             stored_s = time.monotonic()
             disturber.finish(DISTURBANCES_TIMEOUT_S)
-            answers = answer_some(self._platform.admin)
-            self._say(f"a reviewer answered {len(answers)} reviews")
-            self._await_count(self._options.events + len(answers))
+            reviewed = self._review()
             self._drain()
-            return self._report(answers, disturber, load_began=load_began, stored_s=stored_s, began=began)
+            return self._report(reviewed, disturber, load_began=load_began, stored_s=stored_s, began=began)
 
     def _disturber(self) -> Disturber:
         load_s, planned = self._options.load_s, []
@@ -197,6 +195,16 @@ class DemoRun:
                 self._say(f"{rows:,} of {wanted:,} rows can be queried")
         return rows
 
+    def _review(self) -> Reviewed:
+        """Have some of the reviews answered, and wait for the rows that this makes."""
+        stack = self._platform.stack
+        asked = list(values_by_event(stack.bootstrap_servers, stack.registry_url, REVIEWS_TOPIC))
+        decisions = {event_id: review["agent_metadata"]["decision"] for event_id, review in asked}
+        answers = answer_some(decisions, self._platform.admin)
+        self._say(f"a reviewer answered {len(answers)} of {len(asked)} reviews")
+        self._await_count(self._options.events + len(answers))
+        return Reviewed(Counter(event_id for event_id, _ in asked), answers)
+
     def _drain(self) -> None:
         """Stop the services in the order of the flow, so that nothing is on its way when the rows are compared."""
         for name in ("producer-0", "enricher-0", "reviews-0", "writer-0"):
@@ -206,18 +214,17 @@ class DemoRun:
                 raise StackError(f"{name} did not stop cleanly: it ended with code {code}")
 
     def _report(
-        self, answers: Mapping[str, str], disturber: Disturber, *, load_began: float, stored_s: float, began: float
+        self, reviewed: Reviewed, disturber: Disturber, *, load_began: float, stored_s: float, began: float
     ) -> DemoReport:
         stack, id_path = self._platform.stack, self._source.fields.event_id or ""
         self._say("comparing every row with the event that went in")
         events = dict(values_by_event(stack.bootstrap_servers, stack.registry_url, SOURCE_TOPIC))
-        asked = values_by_event(stack.bootstrap_servers, stack.registry_url, REVIEWS_TOPIC)
         table = lakehouse.open_table(stack.catalog, self._table_name)
         if table is None:
             raise StackError(f"the table {self._table_name} was never made: nothing was committed")
         return DemoReport(
             comparison=compare(events, lakehouse.rows(table), id_path),
-            reviewed=Reviewed(Counter(event_id for event_id, _ in asked), answers),
+            reviewed=reviewed,
             expected_events=self._options.events,
             dead_letters=sum(
                 1 for topic in self._dead_letter_topics for _ in read_topic(stack.bootstrap_servers, topic)
