@@ -77,12 +77,12 @@ def test_a_table_without_versions_has_no_such_view() -> None:
         latest_view(CONTRACTS.topic("raw-events"), CONTRACTS.record("base_event"))
 
 
-def test_the_query_is_plain_sql() -> None:
-    assert latest_rows("t", RowVersions(key="id", by="meta.n"), ["id", "meta"]) == (
-        "SELECT id, meta\n"
+def test_the_query_is_plain_sql_and_takes_words_of_sql_for_names() -> None:
+    assert latest_rows("t", RowVersions(key="order", by="meta.n"), ["order", "at"]) == (
+        'SELECT "order", "at"\n'
         "FROM (\n"
-        "  SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY meta.n DESC) AS headgate_rank\n"
-        "  FROM t\n"
+        '  SELECT *, ROW_NUMBER() OVER (PARTITION BY "order" ORDER BY "meta"."n" DESC) AS headgate_rank\n'
+        '  FROM "t"\n'
         ") AS versions\n"
         "WHERE headgate_rank = 1"
     )

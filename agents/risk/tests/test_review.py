@@ -26,7 +26,7 @@ def test_an_ordinary_event_is_seen_by_nobody(agent_with: Any, event: Any) -> Non
 def test_a_payment_of_high_value_is_seen_whoever_decided(agent_with: Any, event: Any, grey: Any, call: Any) -> None:
     agent, _ = agent_with(call(confidence=1.0))
     (by_rules,) = agent.triage([event(amount=9_000.0)], [None])
-    case = grey(amount=8 * 36.0)
+    case = grey(amount=7 * 36.0)
     by_model = asyncio.run(agent.deliberate(case))
     assert [found.review for found in (by_rules, by_model, agent.fall_back(case, "timeout"))] == ["high_value"] * 3
 
@@ -40,7 +40,7 @@ def test_high_value_needs_no_rule_to_hold(agent_with: Any, event: Any, context: 
     assert (large.review, large.decision, large.evidence) == ("high_value", "allow", ())
 
 
-@pytest.mark.parametrize(("confidence", "review"), [(0.59, "uncertain"), (0.6, None)])
+@pytest.mark.parametrize(("confidence", "review"), [(0.69, "uncertain"), (0.7, None)])
 def test_a_model_that_is_not_sure_is_looked_after(
     agent_with: Any, grey: Any, call: Any, confidence: float, review: str | None
 ) -> None:
@@ -74,8 +74,8 @@ def test_rules_that_are_not_sure_are_looked_after(context: Any, agent_with: Any,
 
 def test_the_first_reason_that_holds_is_given(context: Any) -> None:
     policy = context.policy.review
-    assert review_reason({"amount_ratio": 8.0}, policy, unsure=True, overruled=True) == "high_value"
-    assert review_reason({"amount_ratio": 7.9}, policy, unsure=True, overruled=True) == "model_and_rules_disagree"
+    assert review_reason({"amount_ratio": 7.0}, policy, unsure=True, overruled=True) == "high_value"
+    assert review_reason({"amount_ratio": 6.9}, policy, unsure=True, overruled=True) == "model_and_rules_disagree"
     assert review_reason({}, policy, unsure=True) == "uncertain"
     assert review_reason({}, policy, unsure=False) is None
 

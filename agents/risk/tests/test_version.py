@@ -23,7 +23,7 @@ def changed(context: RiskContext, part: str) -> RiskContext:
         "threshold": {"policy": context.policy.model_copy(update={"grey_from": 0.34})},
         "bound of review": {
             "policy": context.policy.model_copy(
-                update={"review": context.policy.review.model_copy(update={"uncertain_below": 0.61})}
+                update={"review": context.policy.review.model_copy(update={"uncertain_below": 0.71})}
             )
         },
         "list": {"policy": context.policy.model_copy(update={"high_risk_countries": frozenset({"KP"})})},

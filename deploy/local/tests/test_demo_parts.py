@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ import pyarrow as pa
 import pytest
 from headgate_local.catalog import create_tables
 from headgate_local.demo.disturbances import Disturbance, Disturber
+from headgate_local.demo.lakehouse import freshness_ms, open_table
 from headgate_local.demo.query import query
 from headgate_local.demo.report import DemoReport
+from headgate_local.demo.reviewer import Reviewed, answer_some
 from headgate_local.demo.run import discard
-from headgate_local.demo.verify import Comparison
+from headgate_local.demo.verify import Comparison, Later
 from headgate_local.folder import FolderLock, InUseError, StackError
 from headgate_local.stack import Stack
 from pyiceberg.catalog import load_catalog
@@ -46,21 +49,36 @@ def test_a_run_that_goes_on_is_not_discarded(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    """A folder whose table holds one row with a time."""
+    """A folder whose table holds two rows of one event, with a time."""
     properties = Stack(tmp_path / "data").catalog
     create_tables(properties)
     row = {"event_id": "a", "at": dt.datetime(2026, 1, 2, tzinfo=dt.UTC)}
+    versions = [row | {"agent_metadata": {"revision": revision}} for revision in (1, 0)]
     catalog = load_catalog(**properties)
     catalog.create_namespace("lakehouse")
-    rows = pa.Table.from_pylist([row])
+    rows = pa.Table.from_pylist(versions)
     catalog.create_table("lakehouse.enriched_events", schema=rows.schema).append(rows)
     return tmp_path
 
 
 def test_rows_with_times_can_be_asked_for(stored: Path) -> None:
     columns, rows = query("SELECT * FROM events", stored)
-    assert columns == ["event_id", "at"]
-    assert [row["event_id"] for row in rows] == ["a"]
+    assert columns == ["event_id", "at", "agent_metadata"]
+    assert [row["event_id"] for row in rows] == ["a", "a"]
+
+
+def test_freshness_is_that_of_first_rows_for_later_ones_waited_for_a_person(stored: Path) -> None:
+    table = open_table(Stack(stored / "data").catalog, "lakehouse.enriched_events")
+    assert table is not None
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    produced_ms = dt.datetime(2026, 1, 2, tzinfo=dt.UTC).timestamp() * 1000
+    assert freshness_ms(table, "at", "agent_metadata.revision") == [snapshot.timestamp_ms - produced_ms]
+
+
+def test_the_rows_that_hold_now_can_be_asked_for(stored: Path) -> None:
+    _, rows = query("SELECT event_id, agent_metadata.revision FROM events_latest", stored)
+    assert rows == [{"event_id": "a", "revision": 1}]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +97,8 @@ def test_without_a_table_the_way_to_one_is_told(tmp_path: Path) -> None:
 def report(**changes: Any) -> DemoReport:
     tiers = Counter(rules=7, model=2, fallback=1)
     known: dict[str, Any] = {
-        "comparison": Comparison(events_in=10, rows=10, tiers=tiers),
+        "comparison": Comparison(events_in=10, rows=11, tiers=tiers, later={"a": [Later(1, "human", "allow")]}),
+        "reviewed": Reviewed(Counter(a=1, b=1), {"a": "allow"}),
         "expected_events": 10,
         "dead_letters": 0,
         "freshness_ms": [float(row) for row in range(10)],
@@ -92,6 +111,7 @@ def report(**changes: Any) -> DemoReport:
 def test_an_exact_run_has_no_faults() -> None:
     assert report().faults == []
     assert report().figures()["decisions_by_tier_model"] == 2
+    assert report().as_json()["reviews"] == {"requested": 2, "answered": 1, "later_rows": 1}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +121,13 @@ def test_an_exact_run_has_no_faults() -> None:
         ({"expected_events": 12}, "2 events did not reach the topic"),
         ({"comparison": Comparison(events_in=10, rows=9, missing=1, tiers=Counter(rules=9))}, "1 events are missing"),
         ({"comparison": Comparison(events_in=10, rows=10, tiers=Counter(rules=10))}, "by the tier model"),
+        ({"reviewed": Reviewed(Counter(a=2), {"a": "allow"})}, "1 events were asked about more than once"),
+        (
+            {"reviewed": Reviewed(Counter(a=1), {"a": "flag_high_risk"})},
+            "1 answers are not one later row with revision 1",
+        ),
+        ({"reviewed": Reviewed(Counter(b=1), {"b": "allow"})}, "1 later rows answer no review"),
+        ({"reviewed": Reviewed()}, "no review was answered"),
     ],
 )
 def test_a_fault_is_named(changes: dict[str, Any], fault: str) -> None:
@@ -136,3 +163,21 @@ def test_a_disturbance_that_fails_fails_the_run() -> None:
     disturber.start()
     with pytest.raises(StackError, match="no such process"):
         disturber.finish(5)
+
+
+def test_the_reviewer_overrides_what_is_flagged_and_approves_the_rest() -> None:
+    called: list[tuple[str, ...]] = []
+
+    def command(*words: str) -> str:
+        called.append(words)
+        events = words[2 : words.index("--comment")]
+        return json.dumps({"answered": [{"event_id": event, "decision": words[1]} for event in events]})
+
+    flagged, allowed = dict.fromkeys("acf", "flag_high_risk"), dict.fromkeys("bde", "allow")
+    answered = answer_some(dict(sorted((flagged | allowed).items())), command)
+    assert answered == {"a": "override", "c": "override", "b": "approve", "d": "approve", "e": "approve"}
+    assert all(words[-3:] == ("--reviewer", "demo", "--json") for words in called)
+
+
+def test_the_reviewer_with_nothing_to_see_answers_nothing() -> None:
+    assert answer_some({}, lambda *_: "") == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from headgate_local.demo.verify import Comparison, compare
+from headgate_local.demo.verify import Comparison, Later, compare
 
 
 def event(name: str) -> dict[str, Any]:
@@ -14,7 +14,8 @@ def event(name: str) -> dict[str, Any]:
 
 def row(name: str, *, revision: int = 0, tier: str = "rules", **changes: Any) -> dict[str, Any]:
     usage = {"model_calls": 1, "input_tokens": 10, "output_tokens": 2, "cost_microdollars": 7}
-    return event(name) | {"agent_metadata": {"revision": revision, "tier": tier, **usage}} | changes
+    metadata = {"revision": revision, "tier": tier, "decision": "allow", **usage}
+    return event(name) | {"agent_metadata": metadata} | changes
 
 
 SOURCE = {name: event(name) for name in ("a", "bb", "ccc")}
@@ -29,6 +30,13 @@ def test_every_event_once_and_unchanged_is_exact() -> None:
     assert result.exact
     assert result.tiers == {"rules": 1, "model": 1, "fallback": 1}
     assert result.totals == {"model_calls": 3, "input_tokens": 30, "output_tokens": 6, "cost_microdollars": 21}
+
+
+def test_later_rows_are_told_apart_from_doubled_ones() -> None:
+    result = found(row("a"), row("bb"), row("ccc"), row("a", revision=1, tier="human"), row("a", revision=2))
+    assert result.exact
+    assert result.later == {"a": [Later(1, "human", "allow"), Later(2, "rules", "allow")]}
+    assert not found(row("a"), row("bb"), row("ccc"), *[row("a", revision=1)] * 2).exact
 
 
 @pytest.mark.parametrize(

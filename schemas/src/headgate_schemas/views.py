@@ -1,4 +1,8 @@
-"""Views over stored topics, as SQL that every engine over the table takes: rendered from the contracts, run by others."""
+"""Views over stored topics in standard SQL, which DuckDB, Trino and Athena take: rendered here, run by others.
+
+Names stand in double quotes, for a field may be called like a word of SQL. Spark takes them in its ANSI mode with
+``spark.sql.ansi.doubleQuotedIdentifiers``.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ def latest_view(topic: TopicContract, record: RecordSchema) -> str:
             f"{topic.topic}.yaml: table.versions: is not there; name the key of a row and what orders it"
         )
     rows = latest_rows(table.name, table.versions, (field["name"] for field in record.raw["fields"]))
-    return f"CREATE OR REPLACE VIEW {table.name}{SUFFIX} AS\n{rows}"
+    return f"CREATE OR REPLACE VIEW {_quoted(table.name + SUFFIX)} AS\n{rows}"
 
 
 def latest_rows(source: str, versions: RowVersions, columns: Iterable[str]) -> str:
@@ -41,11 +45,17 @@ def latest_rows(source: str, versions: RowVersions, columns: Iterable[str]) -> s
         versions: What rows share, and what orders them.
         columns: Columns wanted.
     """
+    key, by = _quoted(versions.key), _quoted(versions.by)
     return (
-        f"SELECT {', '.join(columns)}\n"  # noqa: S608 - every name is a contract's, and matches its pattern
+        f"SELECT {', '.join(map(_quoted, columns))}\n"  # noqa: S608 - every name is in quotes
         f"FROM (\n"
-        f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {versions.key} ORDER BY {versions.by} DESC) AS {_RANK}\n"
-        f"  FROM {source}\n"
+        f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {by} DESC) AS {_RANK}\n"
+        f"  FROM {_quoted(source)}\n"
         f") AS versions\n"
         f"WHERE {_RANK} = 1"
     )
+
+
+def _quoted(path: str) -> str:
+    """A dotted name with each of its parts in quotes."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in path.split("."))

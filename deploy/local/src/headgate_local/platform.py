@@ -36,24 +36,36 @@ STOP_TIMEOUT_S = 45.0
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """A service to run: ``python -m headgate_<name>``, ``count`` times.
+    """A service to run, ``count`` times.
 
     Attributes:
         name: The service's name; its environment prefix is HEADGATE_<NAME>_.
         count: How many replicas, each a process.
         environment: Added to what the platform gives it, and winning over that.
+        module: What ``python -m`` runs; None: ``headgate_<name>``.
     """
 
     name: str
     count: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    module: str | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """Program and arguments of a replica."""
+        return [sys.executable, "-m", self.module or f"headgate_{self.name.replace('-', '_')}"]
 
     def process_names(self) -> list[str]:
         """Instance names, which are the processes' names: ``writer-0``, ``writer-1``, ..."""
         return [f"{self.name}-{number}" for number in range(self.count)]
 
 
-SERVICES = (Replicas("enricher"), Replicas("writer"), Replicas("producer"))
+SERVICES = (
+    Replicas("enricher"),
+    Replicas("reviews", module="headgate_enricher.reviews"),
+    Replicas("writer"),
+    Replicas("producer"),
+)
 
 
 class Platform:
@@ -127,8 +139,8 @@ class Platform:
             self.supervisor.stop()
         self.stack.stop()
 
-    def admin(self, *arguments: str) -> None:
-        """Run the command line ``headgate`` against this platform; StackError with its output when it fails."""
+    def admin(self, *arguments: str) -> str:
+        """Run the command line ``headgate`` against this platform and return what it prints; StackError when it fails."""
         command = [str(Path(sysconfig.get_path("scripts")) / "headgate"), *arguments]
         environment = inherited_environment() | {
             "HEADGATE_ADMIN_KAFKA__BOOTSTRAP_SERVERS": self.stack.bootstrap_servers,
@@ -139,6 +151,7 @@ class Platform:
         )
         if done.returncode != 0:
             raise StackError(f"headgate {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+        return done.stdout
 
     def __enter__(self) -> Self:
         return self.start()
@@ -175,7 +188,7 @@ class Platform:
     def _launch(self, service: Replicas, name: str) -> ServiceProcess:
         spec = ProcessSpec(
             name,
-            [sys.executable, "-m", f"headgate_{service.name.replace('-', '_')}"],
+            service.command,
             self.stack.data / "run",
             lambda: http_not_ready(f"{self.url(name)}/readyz"),
             environment=self._environment(service.name, name) | dict(service.environment),

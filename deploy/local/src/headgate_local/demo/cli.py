@@ -58,7 +58,9 @@ def run(
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT; the demo's table is called `events`.")],
+    sql: Annotated[
+        str, typer.Argument(help="One SELECT; the demo's table is `events`, and `events_latest` what holds now.")
+    ],
     folder: Folder = FOLDER,
     json: Json = False,
 ) -> None:

@@ -63,20 +63,28 @@ def visible_at(table: Table) -> dict[str, int]:
     }
 
 
-def freshness_ms(table: Table, produced_at: str) -> list[float]:
-    """Commit time less produce time of every row, in milliseconds, ascending.
+def freshness_ms(table: Table, produced_at: str, revision: str) -> list[float]:
+    """Commit time less produce time of every first row of an event, in milliseconds, ascending.
 
-    Rows of an expired snapshot are left out: the time of its commit has gone with it.
+    Rows of an expired snapshot are left out: the time of its commit has gone with it. Later rows waited for a person.
 
     Args:
         table: The table.
         produced_at: Dotted path of the column that holds the produce time.
+        revision: Dotted path of the column that is above 0 in later rows.
     """
     ages: list[float] = []
     for path, committed_ms in visible_at(table).items():
         with table.io.new_input(path).open() as file:
-            column = pq.read_table(file, columns=[produced_at])
-        array = column.combine_chunks().flatten().column(0) if "." in produced_at else column.column(0)
-        millis = pc.cast(pc.cast(array, pa.timestamp("ms", tz="UTC"), safe=False), pa.int64())
+            rows = pq.ParquetFile(file).read(columns=[produced_at, revision])
+        first = pc.filter(_column(rows, produced_at), pc.equal(_column(rows, revision), 0))
+        millis = pc.cast(pc.cast(first, pa.timestamp("ms", tz="UTC"), safe=False), pa.int64())
         ages.extend(pc.subtract(committed_ms, millis).to_pylist())
     return sorted(ages)
+
+
+def _column(rows: pa.Table, path: str) -> pa.Array:
+    """The values at a dotted path."""
+    top, *inner = path.split(".")
+    column = rows.column(top).combine_chunks()
+    return pc.struct_field(column, inner) if inner else column

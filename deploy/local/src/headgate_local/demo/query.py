@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from headgate_schemas import Contracts
+from headgate_schemas import Contracts, latest_rows
 
 from headgate_local.demo import lakehouse
 from headgate_local.folder import StackError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def query(sql: str, folder: Path, topic: str = "enriched-events") -> tuple[list[str], list[dict[str, Any]]]:
-    """Run one statement over the table of a topic, as ``events``.
+    """Run one statement over the table of a topic, as ``events``, or as ``events_latest``: the rows that hold now.
 
     Args:
         sql: DuckDB's SQL.
@@ -37,7 +37,12 @@ def query(sql: str, folder: Path, topic: str = "enriched-events") -> tuple[list[
     if table is None:
         raise StackError(f"{contract.name} does not exist yet: run `make demo` first")
     with duckdb.connect() as connection:
-        connection.register("events", table.scan().to_arrow())
+        rows = table.scan().to_arrow()
+        connection.register("events", rows)
+        if contract.versions is not None:
+            connection.execute(
+                f"CREATE TEMP VIEW events_latest AS {latest_rows('events', contract.versions, rows.column_names)}"
+            )
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         try:
             found = connection.execute(sql).to_arrow_table()

@@ -11,6 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from headgate_local.demo.reviewer import Reviewed
     from headgate_local.demo.verify import Comparison
 
 MICRODOLLARS = 1_000_000
@@ -30,6 +31,7 @@ class DemoReport:
 
     Attributes:
         comparison: The table held against the topic.
+        reviewed: What people were asked, and what was answered.
         expected_events: How many events the demo sent.
         dead_letters: Records in the dead-letter topics.
         freshness_ms: Commit time less produce time of every row whose snapshot is still known, ascending.
@@ -40,6 +42,7 @@ class DemoReport:
     """
 
     comparison: Comparison
+    reviewed: Reviewed
     expected_events: int
     dead_letters: int
     freshness_ms: Sequence[float]
@@ -50,8 +53,8 @@ class DemoReport:
 
     @property
     def unmeasured(self) -> int:
-        """Rows without a freshness: the snapshot that added them has expired, and with it the time of its commit."""
-        return self.comparison.rows - len(self.freshness_ms)
+        """First rows without a freshness: the snapshot that added them has expired, and with it the time of its commit."""
+        return self.comparison.rows - self.comparison.later_rows - len(self.freshness_ms)
 
     @property
     def faults(self) -> list[str]:
@@ -64,9 +67,11 @@ class DemoReport:
             "rows belong to no event": c.foreign,
             "rows differ from the event that went in": c.changed,
             "records went to dead letters": self.dead_letters,
+            **self.reviewed.faults(c.later),
         }
         faults = [f"{count} {what}" for what, count in counted.items() if count]
-        return faults + [f"no event was decided by the tier {tier}" for tier in TIERS if not c.tiers[tier]]
+        faults += [f"no event was decided by the tier {tier}" for tier in TIERS if not c.tiers[tier]]
+        return faults if self.reviewed.answers else [*faults, "no review was answered"]
 
     def as_json(self) -> dict[str, object]:
         """The report as it is written to build/demo/report.json."""
@@ -80,6 +85,11 @@ class DemoReport:
             "foreign": c.foreign,
             "dead_letters": self.dead_letters,
             "decisions_by_tier": dict(sorted(c.tiers.items())),
+            "reviews": {
+                "requested": len(self.reviewed.asked),
+                "answered": len(self.reviewed.answers),
+                "later_rows": c.later_rows,
+            },
             "model_calls": c.totals["model_calls"],
             "input_tokens": c.totals["input_tokens"],
             "output_tokens": c.totals["output_tokens"],
@@ -122,6 +132,8 @@ class DemoReport:
         return (
             f"All {c.events_in:,} events were decided and stored exactly once{under}. Rules decided {c.tiers['rules']:,}, "
             f"the model {c.tiers['model']:,}, and the fallback {c.tiers['fallback']:,} while the model was away. "
+            f"People were asked about {len(self.reviewed.asked):,} of them; {len(self.reviewed.answers):,} were answered, "
+            f"and each answer is a later row. "
             f"The model was asked {c.totals['model_calls']:,} times for ${c.totals['cost_microdollars'] / MICRODOLLARS:.4f}. "
             f"Half of the rows could be queried {self._freshness(0.5) / 1000:.1f} s after their event was produced, "
             f"99 % after {self._freshness(0.99) / 1000:.1f} s"

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sysconfig
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,16 +19,20 @@ from headgate_local.config import inherited_environment
 from headgate_local.demo import lakehouse
 from headgate_local.demo.disturbances import Disturber, kills, outage
 from headgate_local.demo.report import DemoReport
-from headgate_local.demo.verify import compare, read_topic, source_events
+from headgate_local.demo.reviewer import Reviewed, answer_some
+from headgate_local.demo.verify import compare, read_topic, values_by_event
 from headgate_local.folder import LOCK_NAME, FolderLock, StackError
 from headgate_local.identity import clean_leftovers
 from headgate_local.platform import Platform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headgate_local.progress import Progress
 
 SOURCE_TOPIC = "raw-events"
 ENRICHED_TOPIC = "enriched-events"
+REVIEWS_TOPIC = "decision-reviews"
 PURCHASES = ("lifetimes", "lifetimes/datasets/CDNOW_master.txt")
 KILLED = ("enricher-0", "writer-0")
 KILLS_EACH = 3
@@ -104,10 +109,12 @@ class DemoRun:
         contracts = Contracts.load()
         self._source = contracts.topic(SOURCE_TOPIC)
         enriched = contracts.topic(ENRICHED_TOPIC)
-        if enriched.table is None:
-            raise StackError(f"the contract of {ENRICHED_TOPIC} names no table")
-        self._table_name = enriched.table.name
-        self._dead_letter_topics = [each.dead_letters for each in (self._source, enriched) if each.dead_letters]
+        if enriched.table is None or enriched.table.versions is None:
+            raise StackError(f"the contract of {ENRICHED_TOPIC} names no table or no versions of its rows")
+        self._table_name, self._revision = enriched.table.name, enriched.table.versions.by
+        self._dead_letter_topics = sorted(
+            {each.dead_letters for each in contracts.topics.values() if each.dead_letters}
+        )
 
     def execute(self) -> DemoReport:
         """Run it all and return what was found; everything is stopped afterwards."""
@@ -122,8 +129,9 @@ class DemoRun:
             self._await_rows(load)
             stored_s = time.monotonic()
             disturber.finish(DISTURBANCES_TIMEOUT_S)
+            reviewed = self._review()
             self._drain()
-            return self._report(disturber, load_began, stored_s, began)
+            return self._report(reviewed, disturber, load_began=load_began, stored_s=stored_s, began=began)
 
     def _disturber(self) -> Disturber:
         load_s, planned = self._options.load_s, []
@@ -161,45 +169,67 @@ class DemoRun:
 
     def _await_rows(self, load: subprocess.Popen[bytes]) -> None:
         """Wait until as many rows are there as events were sent; give up when nothing moves for a while."""
-        rows, moved_at = 0, time.monotonic()
+
+        def look_at_load() -> None:
+            if load.poll():
+                log = (self._folder / "produce.log").read_text(encoding="utf-8", errors="replace")
+                raise StackError(f"the producer ended with code {load.returncode}:\n{log[-3000:]}")
+
         try:
-            while rows < self._options.events and time.monotonic() - moved_at < STALL_S:
-                time.sleep(LOOK_S)
-                if load.poll():
-                    log = (self._folder / "produce.log").read_text(encoding="utf-8", errors="replace")
-                    raise StackError(f"the producer ended with code {load.returncode}:\n{log[-3000:]}")
-                seen = lakehouse.count_rows(lakehouse.open_table(self._platform.stack.catalog, self._table_name))
-                if seen != rows:
-                    rows, moved_at = seen, time.monotonic()
-                    self._say(f"{rows:,} of {self._options.events:,} events can be queried")
+            rows = self._await_count(self._options.events, look_at_load)
             if rows >= self._options.events and load.wait(PRODUCER_TIMEOUT_S):
                 raise StackError(f"the producer ended with code {load.returncode}: see {self._folder}/produce.log")
         finally:
             load.terminate()
             load.wait()
 
+    def _await_count(self, wanted: int, meanwhile: Callable[[], None] = lambda: None) -> int:
+        """Wait until the table has so many rows or nothing moves for a while; returns how many it has."""
+        rows, moved_at = 0, time.monotonic()
+        while rows < wanted and time.monotonic() - moved_at < STALL_S:
+            time.sleep(LOOK_S)
+            meanwhile()
+            seen = lakehouse.count_rows(lakehouse.open_table(self._platform.stack.catalog, self._table_name))
+            if seen != rows:
+                rows, moved_at = seen, time.monotonic()
+                self._say(f"{rows:,} of {wanted:,} rows can be queried")
+        return rows
+
+    def _review(self) -> Reviewed:
+        """Have some of the reviews answered, and wait for the rows that this makes."""
+        stack = self._platform.stack
+        asked = list(values_by_event(stack.bootstrap_servers, stack.registry_url, REVIEWS_TOPIC))
+        decisions = {event_id: review["agent_metadata"]["decision"] for event_id, review in asked}
+        answers = answer_some(decisions, self._platform.admin)
+        self._say(f"a reviewer answered {len(answers)} of {len(asked)} reviews")
+        self._await_count(self._options.events + len(answers))
+        return Reviewed(Counter(event_id for event_id, _ in asked), answers)
+
     def _drain(self) -> None:
         """Stop the services in the order of the flow, so that nothing is on its way when the rows are compared."""
-        for name in ("producer-0", "enricher-0", "writer-0"):
+        for name in ("producer-0", "enricher-0", "reviews-0", "writer-0"):
             self._platform.processes[name].wait_ready()  # the last kill may have been a moment ago
             code = self._platform.processes[name].stop()
             if code != 0:
                 raise StackError(f"{name} did not stop cleanly: it ended with code {code}")
 
-    def _report(self, disturber: Disturber, load_began: float, stored_s: float, began: float) -> DemoReport:
+    def _report(
+        self, reviewed: Reviewed, disturber: Disturber, *, load_began: float, stored_s: float, began: float
+    ) -> DemoReport:
         stack, id_path = self._platform.stack, self._source.fields.event_id or ""
         self._say("comparing every row with the event that went in")
-        events = source_events(stack.bootstrap_servers, stack.registry_url, SOURCE_TOPIC)
+        events = dict(values_by_event(stack.bootstrap_servers, stack.registry_url, SOURCE_TOPIC))
         table = lakehouse.open_table(stack.catalog, self._table_name)
         if table is None:
             raise StackError(f"the table {self._table_name} was never made: nothing was committed")
         return DemoReport(
             comparison=compare(events, lakehouse.rows(table), id_path),
+            reviewed=reviewed,
             expected_events=self._options.events,
             dead_letters=sum(
                 1 for topic in self._dead_letter_topics for _ in read_topic(stack.bootstrap_servers, topic)
             ),
-            freshness_ms=lakehouse.freshness_ms(table, "processing_metadata.ingestion_time"),
+            freshness_ms=lakehouse.freshness_ms(table, "processing_metadata.ingestion_time", self._revision),
             kills={name: len(disturber.done[f"kill -9 {name}"]) for name in KILLED if self._options.chaos},
             kills_before_last_row=sum(at_s < stored_s for name in KILLED for at_s in disturber.done[f"kill -9 {name}"]),
             elapsed_s=stored_s - load_began,

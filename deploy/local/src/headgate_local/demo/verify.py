@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headgate_runtime.avro import Decoder
 from headgate_runtime.config import KafkaSettings, RegistrySettings
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 Source = Mapping[str, Mapping[str, Any]]
 
 
+class Later(NamedTuple):
+    """What a later row of an event says."""
+
+    revision: int
+    tier: str
+    decision: str
+
+
 @dataclass
 class Comparison:
     """What a table holds of a topic's events.
@@ -31,6 +39,7 @@ class Comparison:
         missing: Events without a row.
         foreign: Rows without an event.
         changed: Rows whose base event is not the event that went in.
+        later: Revision, tier and decision of the rows that people's answers made, by event id.
         tiers: Rows by the tier that decided.
         totals: Sums of the rows' usage figures, by name.
     """
@@ -41,13 +50,21 @@ class Comparison:
     missing: int = 0
     foreign: int = 0
     changed: int = 0
+    later: dict[str, list[Later]] = field(default_factory=dict)
     tiers: Counter[str] = field(default_factory=Counter)
     totals: Counter[str] = field(default_factory=Counter)
 
     @property
+    def later_rows(self) -> int:
+        """Rows with a revision above 0."""
+        return sum(map(len, self.later.values()))
+
+    @property
     def exact(self) -> bool:
-        """True where every event is there once and unchanged, and nothing else is."""
-        return self.rows == self.events_in and not (self.duplicates or self.missing or self.foreign or self.changed)
+        """True where every event is there once and unchanged, and nothing but later rows besides."""
+        return self.rows - self.later_rows == self.events_in and not (
+            self.duplicates or self.missing or self.foreign or self.changed
+        )
 
 
 def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Record]:
@@ -66,21 +83,21 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Record]:
         consumer.close()
 
 
-def source_events(bootstrap_servers: str, registry_url: str, topic: str) -> dict[str, dict[str, Any]]:
-    """The topic's decodable events by event id; one sent twice counts once."""
+def values_by_event(bootstrap_servers: str, registry_url: str, topic: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Event id and value of each record of a topic."""
     contracts = Contracts.load()
     contract = contracts.topic(topic)
     decoder = Decoder(ConfluentRegistry(RegistrySettings(url=registry_url)), contracts.record(contract.record))
     event_id = field_getter(contract.fields.event_id or "")
-    events = (decoder.decode(record.value) for record in read_topic(bootstrap_servers, topic))
-    return {event_id(event): event for event in events}
+    values = (decoder.decode(record.value) for record in read_topic(bootstrap_servers, topic))
+    return ((event_id(value), value) for value in values)
 
 
 def compare(source: Source, rows: Iterable[Mapping[str, Any]], id_path: str) -> Comparison:
     """Compare the events that went in with the rows that came out.
 
     Args:
-        source: Events by event id, as :func:`source_events` gives them.
+        source: Events by event id, one sent twice once.
         rows: The table's rows, timestamps in milliseconds.
         id_path: Dotted path of the event id, from the topic's contract.
     """
@@ -93,6 +110,9 @@ def compare(source: Source, rows: Iterable[Mapping[str, Any]], id_path: str) -> 
         identity = (event_id(row), decision["revision"])
         result.duplicates += identity in seen
         seen.add(identity)
+        if decision["revision"] > 0:
+            later = Later(decision["revision"], decision["tier"], decision["decision"])
+            result.later.setdefault(identity[0], []).append(later)
         event = source.get(identity[0])
         if event is None:
             result.foreign += 1
