@@ -62,9 +62,9 @@ def failure(world: World, text: str = "hello") -> tuple[Exception, Spent]:
 def test_an_answer_comes_from_the_primary_and_says_what_it_cost() -> None:
     world = World()
     assert ask(world) == (f"{PRIMARY} on hello", Spent(PRIMARY, USED, PRIMARY_COST))
-    assert world.value("model_tokens_total", model=PRIMARY, direction="input") == INPUT_TOKENS
+    assert world.tokens(PRIMARY, "input") == INPUT_TOKENS
     assert world.value("model_cost_microdollars_total", model=PRIMARY) == PRIMARY_COST
-    assert world.value("model_attempts_total", model=PRIMARY, outcome="answered") == 1
+    assert world.ended(PRIMARY) == 1
 
 
 def test_the_same_question_of_the_same_tenant_is_paid_for_once() -> None:
@@ -253,11 +253,11 @@ def test_calls_wait_for_a_slot_and_a_cancelled_one_leaves_it() -> None:
         await entered.wait()
         await asyncio.sleep(0)
         assert world.attempts(PRIMARY) == 1
-        assert world.value("model_in_flight", model=PRIMARY) == 1
+        assert world.value("model_attempts_in_flight", model=PRIMARY) == 1
         waiting.cancel()
         held.cancel()
         assert (await last)[0].endswith("on 2")
-        assert world.value("model_attempts_total", model=PRIMARY, outcome="cancelled") == 1
+        assert world.ended(PRIMARY, "cancelled") == 1
 
     asyncio.run(run())
 

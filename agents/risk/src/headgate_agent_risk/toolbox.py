@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from headgate_agent_risk.answers import describe
 from headgate_agent_risk.evidence import shown
 from headgate_agent_risk.tools import function_schema
+from headgate_agent_risk.tracing import refused, tool_span
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -69,7 +70,10 @@ class Toolbox:
         messages: list[ToolMessage] = []
         evidence: list[Evidence] = []
         for call in calls[:MOST_CALLS]:
-            result = await self._result(call, case)
+            with tool_span(call["name"] if call["name"] in self._tools else None) as span:
+                result = await self._result(call, case)
+                if isinstance(result, str):
+                    refused(span)
             if isinstance(result, str):
                 messages.append(_refused(call, result))
                 continue

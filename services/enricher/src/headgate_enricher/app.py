@@ -44,6 +44,8 @@ from headgate_enricher.outbox import Outbox
 from headgate_enricher.pricing import load_prices
 from headgate_enricher.progress_log import ProgressLog
 from headgate_enricher.results import ModelResults
+from headgate_enricher.stages import Stages
+from headgate_enricher.tracing.assembly import traced_stages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,20 +147,15 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     )
     results = _results(contracts, topics, clients, agent)
     calls.record_in(results)
-    deliberation = _deliberation(settings, topics, agent)
+    stages = _stages(settings, contracts, topics, clients, agent=agent, stamp=stamp)
     dispatcher = Dispatcher(
         consumer=clients.consumer,
         intake=Intake(Decoder(clients.registry, contracts.record(topics.source.record)), compile_rules(topics.source)),
-        judge=Judge(agent),
-        model=ModelThread(deliberation.ask, clients.models.aclose),
-        enrichment=_enrichment(contracts, topics, clients.registry, stamp),
-        dead_letters=DeadLetters(
-            _encoder(contracts, topics.dead_letters, clients.registry),
-            topics.dead_letters.topic,
-            SERVICE,
-            max_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
-        ),
-        outbox=Outbox(clients.transactions),
+        judge=stages.judge,
+        model=ModelThread(stages.ask, clients.models.aclose),
+        enrichment=stages.enrichment,
+        dead_letters=stages.dead_letters,
+        outbox=stages.outbox,
         progress_log=_progress_log(settings, contracts, topics, clients),
         results=results,
         memories=_memories(settings, contracts, topics, clients, agent),
@@ -228,6 +225,26 @@ def _topics(settings: Settings, contracts: Contracts) -> Topics:
 
 def _encoder(contracts: Contracts, topic: TopicContract, registry: SchemaRegistry) -> Encoder:
     return Encoder(registry, topic.subject, contracts.record(topic.record))
+
+
+def _stages(
+    settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, *, agent: Agent, stamp: Stamp
+) -> Stages:
+    stages = Stages(
+        judge=Judge(agent),
+        ask=_deliberation(settings, topics, agent).ask,
+        enrichment=_enrichment(contracts, topics, clients.registry, stamp),
+        dead_letters=DeadLetters(
+            _encoder(contracts, topics.dead_letters, clients.registry),
+            topics.dead_letters.topic,
+            SERVICE,
+            max_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
+        ),
+        outbox=Outbox(clients.transactions),
+    )
+    if settings.tracing.endpoint is None:
+        return stages
+    return traced_stages(stages, clients.transactions, stamp, group=settings.group_id)
 
 
 def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry, stamp: Stamp) -> Enrichment:

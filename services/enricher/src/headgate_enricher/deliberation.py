@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
+from headgate_runtime.tracing import identity
 from headgate_schemas.agent import Agent, Decision, GreyCase, ModelAnswerError
 
 from headgate_enricher.bedrock import deadline
@@ -67,7 +68,7 @@ class Deliberation:
         """Deliberate on one event until its deadline."""
         started_s = self._clock()
         with deliberation_of(self._context(work)) as spending, deadline(work.deadline_s):
-            outcome = await self._deliberate(case, work.deadline_s)
+            outcome = await self._deliberate(work, case)
         seconds = self._clock() - started_s
         return Answer(outcome.decision, outcome.reason, seconds, spending.spent, outcome.prompt_hash)
 
@@ -75,23 +76,24 @@ class Deliberation:
         tenant = self._tenant(work.event) if self._tenant is not None else None
         return CallContext(work.partition.source, work.record.offset, str(tenant or ""), work.deadline_s)
 
-    async def _deliberate(self, case: GreyCase, deadline_s: float) -> _Outcome:
+    async def _deliberate(self, work: Work, case: GreyCase) -> _Outcome:
         try:
-            async with asyncio.timeout(deadline_s - self._clock()) as limit, self._free:
+            async with asyncio.timeout(work.deadline_s - self._clock()) as limit, self._free:
                 return _Outcome(await self._agent.deliberate(case))
         except ModelAnswerError as error:
-            self._log(error.reason, error)
+            self._log(error.reason, error, work)
             return _Outcome(None, error.reason, error.prompt_hash)
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the fallback decides and the reason is kept
             late = limit.expired() or isinstance(error, DeadlineError)
             reason = DEADLINE if late else self._reason_of(error)
-            self._log(reason, error)
+            self._log(reason, error, work)
             return _Outcome(None, reason)
 
-    def _log(self, reason: str, error: Exception) -> None:
+    def _log(self, reason: str, error: Exception, work: Work) -> None:
         now_s = self._clock()
         if now_s - self._logged_s.get(reason, -LOG_INTERVAL_S) >= LOG_INTERVAL_S:
             # An outage fails hundreds of events a second: the metric counts them, the log shows one in a while,
             # by its class: its text may quote the payload.
             self._logged_s[reason] = now_s
-            logger.warning("model gave no decision", reason=reason, error=type(error).__name__)
+            event = identity(work.record.headers)
+            logger.warning("model gave no decision", reason=reason, error=type(error).__name__, **event)

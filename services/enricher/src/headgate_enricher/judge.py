@@ -6,6 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import structlog
+from headgate_runtime.logs import without_text
+from headgate_runtime.tracing import identity
 from headgate_schemas.agent import Agent, Decision, GreyCase
 
 from headgate_enricher.work import AgentFaultError, Answer, Triaged, Work
@@ -35,8 +37,9 @@ class Judge:
         faults = self._remember(works)
         try:
             results: Sequence[Triaged] = self._triage(works)
-        except Exception:
-            logger.exception("triage of a batch failed, repeating it event by event", events=len(works))
+        except Exception as error:  # noqa: BLE001 - the agent's code may raise anything
+            fields = without_text(error)
+            logger.warning("triage of a batch failed, repeating it event by event", events=len(works), **fields)
             results = [self._triage_alone(work) for work in works]
         for work, result in zip(works, results, strict=True):
             work.triaged = _checked(result)
@@ -65,7 +68,7 @@ class Judge:
         try:
             return self._agent.fall_back(case, reason)
         except Exception as error:
-            logger.exception("the agent's fallback failed", reason=reason)
+            logger.error("the agent's fallback failed", reason=reason, **without_text(error))  # noqa: TRY400 - see there
             raise AgentFaultError(f"The agent's fallback raised {type(error).__name__}; mend the agent.") from error
 
     def _remember(self, works: Sequence[Work]) -> list[tuple[Work, AgentFaultError]]:
@@ -80,8 +83,9 @@ class Judge:
             work.memory = work.remembered = before = memories.get(key)
             try:
                 work.remembered = remember(before, work.event)
-            except Exception as error:
-                logger.exception("the agent cannot remember an event")
+            except Exception as error:  # noqa: BLE001 - the agent's code may raise anything
+                fields = without_text(error) | identity(work.record.headers)
+                logger.error("the agent cannot remember an event", **fields)  # noqa: TRY400 - see without_text
                 fault = AgentFaultError(f"The agent's memory raised {type(error).__name__}; mend the agent.")
                 faults.append((work, fault))
             if work.remembered is not before:

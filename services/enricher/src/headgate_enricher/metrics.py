@@ -33,7 +33,7 @@ class EnricherMetrics:
         self._fallbacks = metrics.counter("fallbacks", "Grey events decided without a model.", ("reason",))
         self._dead_letters = metrics.counter("dead_letters", "Records given up on.", ("cause",))
         self._model = metrics.histogram(
-            "model_seconds", "Grey event handed over to answer.", ("outcome",), MODEL_BUCKETS_S
+            "deliberation_seconds", "Grey event handed over to answer.", ("outcome",), MODEL_BUCKETS_S
         )
         self._transaction = metrics.histogram(
             "transaction_seconds", "Commit call to acknowledgement.", buckets=TRANSACTION_BUCKETS_S
@@ -41,8 +41,8 @@ class EnricherMetrics:
         self._latency = metrics.histogram(
             "decision_latency_seconds", "Input record's timestamp to commit of its output.", buckets=LATENCY_BUCKETS_S
         )
-        self._at_model = metrics.gauge("at_model", "Grey events at the model or waiting for a free call.")
-        self._waiting = metrics.gauge("lanes_waiting", "Events that wait behind a grey one of their key.")
+        self._at_model = metrics.gauge("events_at_model", "Grey events at the model or waiting for a free call.")
+        self._waiting = metrics.gauge("events_waiting", "Events that wait behind a grey one of their key.")
         self._memories = metrics.gauge("memory_keys", "Keys the agent remembers something of.", ("place",))
         self._aborted = metrics.counter("transactions_aborted", "Transactions to be repeated.")
 
