@@ -131,7 +131,7 @@ def test_no_model_is_asked_when_the_purse_pays_for_none() -> None:
     error, spent = failure(world)
     assert isinstance(error, BudgetExhaustedError)
     assert (reason_of(error), spent) == ("budget", Spent())
-    assert world.value("model_refused_total", model=CHEAPER, reason="budget") == 1
+    assert world.value("model_attempts_refused_total", model=CHEAPER, reason="budget") == 1
 
 
 def test_no_model_is_asked_when_nobody_can_say_whether_it_is_paid() -> None:
@@ -224,7 +224,7 @@ def test_throttling_lowers_concurrency_and_opens_the_breaker_only_at_the_floor()
     for number in range(12):
         world.now_s += 0.1
         reasons.append(reason_of(failure(world, f"{number}")[0]))
-    assert world.value("model_concurrency_limit", model=PRIMARY) == AdaptiveLimit.FLOOR
+    assert world.value("model_attempts_limit", model=PRIMARY) == AdaptiveLimit.FLOOR
     # Two throttled calls halve it down to the floor; five more are counted as failures.
     assert reasons == ["throttled"] * 6 + ["breaker"] * 6
 
