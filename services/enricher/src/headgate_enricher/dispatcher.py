@@ -361,6 +361,7 @@ class Dispatcher:
             self._clock() - started_s, [(now_ms - output.arrived_ms) / 1000 for output in committed]
         )
         self._metrics.under_way(
+            in_flight=sum(p.progress.pending for p in self._partitions.values()),
             at_model=sum(len(p.at_model) for p in self._partitions.values()),
             waiting=sum(p.lanes.waiting for p in self._partitions.values()),
         )

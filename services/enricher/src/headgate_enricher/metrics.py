@@ -41,6 +41,7 @@ class EnricherMetrics:
         self._latency = metrics.histogram(
             "decision_latency_seconds", "Input record's timestamp to commit of its output.", buckets=LATENCY_BUCKETS_S
         )
+        self._in_flight = metrics.gauge("events_in_flight", "Events taken up and not decided yet.")
         self._at_model = metrics.gauge("events_at_model", "Grey events at the model or waiting for a free call.")
         self._waiting = metrics.gauge("events_waiting", "Events that wait behind a grey one of their key.")
         self._memories = metrics.gauge("memory_keys", "Keys the agent remembers something of.", ("place",))
@@ -73,8 +74,9 @@ class EnricherMetrics:
         """Count a transaction that is to be repeated."""
         self._aborted.inc()
 
-    def under_way(self, *, at_model: int, waiting: int) -> None:
+    def under_way(self, *, in_flight: int, at_model: int, waiting: int) -> None:
         """Show what is under way."""
+        self._in_flight.set(in_flight)
         self._at_model.set(at_model)
         self._waiting.set(waiting)
 
