@@ -192,6 +192,9 @@ class World:
         consumer.close()
         return records
 
+    def event_id(self, event: dict[str, Any]) -> str:
+        return str(field_getter(self.id_path)(event))
+
     def decided(self) -> list[dict[str, Any]]:
         decoder = Decoder(self.registry, self.contracts.record(self.contracts.topic(self.output).record))
         return [decoder.decode(record.value) for record in self.read(self.output)]

@@ -65,7 +65,8 @@ class ScriptedModel:
 
     def prepare(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> ConverseRequest:
         content = {"messages": [[message.type, message.content] for message in messages], "stop": stop, "tools": kwargs}
-        return ConverseRequest(self.model_id, "/", {}, orjson.dumps(content, default=repr), MAX_TOKENS)
+        parameters = {"modelId": self.model_id, "inferenceConfig": {"maxTokens": MAX_TOKENS}}
+        return ConverseRequest(parameters, "/", {}, orjson.dumps(content, default=repr))
 
     async def attempt(self, request: ConverseRequest, left_s: float) -> dict[str, Any]:
         assert left_s > 0
@@ -188,3 +189,25 @@ class World:
 
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"headgate_{name}", labels) or 0.0
+
+    def ended(self, model: str, error: str = "") -> float:
+        """Attempts that ended so, as the metrics by the GenAI conventions say."""
+        return ended(self.metrics, model, error)
+
+    def tokens(self, model: str, kind: str) -> float:
+        """Tokens of answers, as the metrics by the GenAI conventions say."""
+        labels = chat_of(model) | {"gen_ai_token_type": kind}
+        return self.metrics.registry.get_sample_value("gen_ai_client_token_usage_sum", labels) or 0.0
+
+
+def chat_of(model: str) -> dict[str, str]:
+    return {
+        "gen_ai_operation_name": "chat",
+        "gen_ai_provider_name": "aws.bedrock",
+        "gen_ai_request_model": model,
+    }
+
+
+def ended(metrics: Metrics, model: str, error: str = "") -> float:
+    labels = chat_of(model) | {"error_type": error}
+    return metrics.registry.get_sample_value("gen_ai_client_operation_duration_seconds_count", labels) or 0.0

@@ -99,7 +99,7 @@ def test_a_request_is_what_botocore_would_send(model_id: str, content: dict[str,
     shared = {"modelId": model_id, "toolConfig": TOOLS, "inferenceConfig": {"maxTokens": 9, "temperature": 0.0}}
     writer = RequestWriter(SERVICE)
     turns, system = [{"role": "user", "content": [content]}], [{"text": "s"}]
-    request = writer.request(writer.frame(shared), turns, system, 9)
+    request = writer.request(writer.frame(shared), turns, system)
     wire = botocore_writes({**shared, "messages": turns, "system": system})
     assert json.loads(request.body) == json.loads(wire["body"])
     assert (request.path, dict(request.headers)) == (wire["url_path"], dict(wire["headers"]))

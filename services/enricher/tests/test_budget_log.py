@@ -196,9 +196,9 @@ def test_the_control_endpoint_shows_what_is_left(start: Callable[..., Replica]) 
     [tenant] = [each for each in accounts if (each["scope"], each["window"]) == ("tenant", "day")]
     assert (tenant["name"], tenant["settled"]["tokens"], tenant["reserved"]["tokens"]) == ("web", 25, 20)
     assert tenant["left"] == {"tokens": 55, "cost_microdollars": None}
-    labels = {"scope": "tenant", "name": "web", "window": "day", "measure": "tokens"}
-    eventually(lambda: replica.metric("left", **labels) == 55)
-    assert (replica.metric("spent", **labels), replica.metric("reserved", **labels)) == (25, 20)
+    labels = {"scope": "tenant", "name": "web", "window": "day"}
+    eventually(lambda: replica.metric("left_tokens", **labels) == 55)
+    assert (replica.metric("spent_tokens", **labels), replica.metric("reserved_tokens", **labels)) == (25, 20)
 
 
 def test_the_control_endpoint_is_for_the_tokens_holder_and_leaves_an_audit_line(

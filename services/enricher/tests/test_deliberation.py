@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from headgate_enricher.deliberation import Deliberation
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent, current_spending
 from headgate_enricher.judge import Judge
@@ -20,6 +22,7 @@ from headgate_runtime.records import Record, TopicPartition
 from headgate_runtime.state import PartitionState, Spill
 from headgate_runtime.testing import eventually
 from headgate_schemas.agent import Decision, Event, GreyCase, Memory, ModelAnswerError, Usage
+from structlog.testing import capture_logs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -50,7 +53,7 @@ class ScriptedAgent:
 
     def remember(self, memory: Memory | None, event: Event) -> Memory | None:
         if event.get("forgettable"):
-            raise LookupError("forgettable")
+            raise LookupError(event["forgettable"])
         return {"events": (memory or {"events": 0})["events"] + 1}
 
     def triage(self, events: Sequence[Event], memories: Sequence[Memory | None]) -> Sequence[Decision | GreyCase]:
@@ -289,3 +292,29 @@ def test_a_failed_model_thread_is_not_survived() -> None:
 
     assert eventually(fault) == "a defect"
     thread.close()
+
+
+TRACED = (("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"), ("event-id", b"e7"))
+SECRET = "a payload's value"
+NAMED = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "event_id": "e7"}
+
+
+def test_a_log_line_about_an_event_names_it_and_its_trace_and_no_payload(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(case: GreyCase) -> Decision:
+        raise ValueError(case.event["secret"])
+
+    heard = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    for module in ("judge", "deliberation"):
+        monkeypatch.setattr(f"headgate_enricher.{module}.logger", heard)
+    failing = Decider(ScriptedAgent(fail), 0)
+    traced = work(1, key=b"traced", by=failing, forgettable=SECRET)
+    traced.record.headers = TRACED
+    with capture_logs() as lines:
+        Judge([failing]).triage([traced])
+        asyncio.run(deliberation(1).ask(traced, GreyCase({"secret": SECRET}, {}, FLOOR)))
+    remembering, deliberating = lines
+    assert NAMED.items() <= remembering.items()
+    assert NAMED.items() <= deliberating.items()
+    assert (remembering["error"], deliberating["error"]) == ("LookupError", "ValueError")
+    assert "in remember" in remembering["traceback"]
+    assert SECRET not in str(lines)

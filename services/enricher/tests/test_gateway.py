@@ -62,9 +62,9 @@ def failure(world: World, text: str = "hello") -> tuple[Exception, Spent]:
 def test_an_answer_comes_from_the_primary_and_says_what_it_cost() -> None:
     world = World()
     assert ask(world) == (f"{PRIMARY} on hello", Spent(PRIMARY, USED, PRIMARY_COST))
-    assert world.value("model_tokens_total", model=PRIMARY, direction="input") == INPUT_TOKENS
+    assert world.tokens(PRIMARY, "input") == INPUT_TOKENS
     assert world.value("model_cost_microdollars_total", model=PRIMARY) == PRIMARY_COST
-    assert world.value("model_attempts_total", model=PRIMARY, outcome="answered") == 1
+    assert world.ended(PRIMARY) == 1
 
 
 def test_the_same_question_of_the_same_tenant_is_paid_for_once() -> None:
@@ -131,7 +131,7 @@ def test_no_model_is_asked_when_the_purse_pays_for_none() -> None:
     error, spent = failure(world)
     assert isinstance(error, BudgetExhaustedError)
     assert (reason_of(error), spent) == ("budget", Spent())
-    assert world.value("model_refused_total", model=CHEAPER, reason="budget") == 1
+    assert world.value("model_attempts_refused_total", model=CHEAPER, reason="budget") == 1
 
 
 def test_no_model_is_asked_when_nobody_can_say_whether_it_is_paid() -> None:
@@ -224,7 +224,7 @@ def test_throttling_lowers_concurrency_and_opens_the_breaker_only_at_the_floor()
     for number in range(12):
         world.now_s += 0.1
         reasons.append(reason_of(failure(world, f"{number}")[0]))
-    assert world.value("model_concurrency_limit", model=PRIMARY) == AdaptiveLimit.FLOOR
+    assert world.value("model_attempts_limit", model=PRIMARY) == AdaptiveLimit.FLOOR
     # Two throttled calls halve it down to the floor; five more are counted as failures.
     assert reasons == ["throttled"] * 6 + ["breaker"] * 6
 
@@ -253,11 +253,11 @@ def test_calls_wait_for_a_slot_and_a_cancelled_one_leaves_it() -> None:
         await entered.wait()
         await asyncio.sleep(0)
         assert world.attempts(PRIMARY) == 1
-        assert world.value("model_in_flight", model=PRIMARY) == 1
+        assert world.value("model_attempts_in_flight", model=PRIMARY) == 1
         waiting.cancel()
         held.cancel()
         assert (await last)[0].endswith("on 2")
-        assert world.value("model_attempts_total", model=PRIMARY, outcome="cancelled") == 1
+        assert world.ended(PRIMARY, "cancelled") == 1
 
     asyncio.run(run())
 

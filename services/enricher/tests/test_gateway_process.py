@@ -28,7 +28,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import SecretStr
 
 from .bedrock_server import MODEL, BedrockServer, bedrock_server
-from .scripted_models import UnlimitedPurse, refused
+from .scripted_models import UnlimitedPurse, ended, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,10 +105,8 @@ class Gateway:
                 found = await self.ask()
 
     def attempts(self, model: str) -> float:
-        names = ("answered", "throttled", "unavailable", "timeout", "denied", "cancelled")
-        labels = [{"model": model, "outcome": name} for name in names]
-        values = (self.metrics.registry.get_sample_value("headgate_model_attempts_total", each) for each in labels)
-        return sum(value or 0.0 for value in values)
+        errors = ("", "throttled", "unavailable", "timeout", "denied", "cancelled")
+        return sum(ended(self.metrics, model, error) for error in errors)
 
 
 def prepare(server: BedrockServer, **faults: Any) -> None:

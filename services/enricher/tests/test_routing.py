@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from headgate_enricher.config import Settings
-from headgate_enricher.intake import Intake, RoutedIntake, RefusedError
+from headgate_enricher.intake import Intake, RefusedError, RoutedIntake
 from headgate_enricher.judge import Judge
 from headgate_enricher.progress import PartitionProgress
 from headgate_enricher.routing import ANY, Decider, Routing, check_table

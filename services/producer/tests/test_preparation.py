@@ -6,7 +6,7 @@ import pytest
 from headgate_producer.preparation import Preparation
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.records import OutgoingRecord
-from headgate_runtime.tracing import parse_traceparent
+from headgate_runtime.tracing import is_sampled, parse_traceparent
 from headgate_schemas import RecordSchema, TopicContract, Violation
 
 if TYPE_CHECKING:
@@ -33,15 +33,17 @@ def test_a_record_has_the_contracts_key_the_event_id_and_a_trace(
     assert decoded["payload"]["attributes"]["note"] is None
 
 
-def test_a_given_trace_is_carried_on_with_a_span_of_its_own(preparation: Preparation, event: dict[str, Any]) -> None:
-    trace_id = "0af7651916cd43dd8448eb211c80319c"
+def test_a_given_trace_is_passed_on_as_it_is_and_a_new_one_asks_nobody_to_record_it(
+    preparation: Preparation, event: dict[str, Any]
+) -> None:
+    parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-    first, second = preparation.prepare(event, trace_id), preparation.prepare(event, trace_id)
+    given, new = preparation.prepare(event, parent), preparation.prepare(event)
 
-    assert isinstance(first, OutgoingRecord)
-    assert isinstance(second, OutgoingRecord)
-    assert parse_traceparent(first.headers) == parse_traceparent(second.headers) == trace_id
-    assert dict(first.headers)["traceparent"] != dict(second.headers)["traceparent"]
+    assert isinstance(given, OutgoingRecord)
+    assert isinstance(new, OutgoingRecord)
+    assert dict(given.headers)["traceparent"] == parent
+    assert not is_sampled(new.headers)
 
 
 @pytest.mark.parametrize(

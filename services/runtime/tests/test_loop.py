@@ -320,5 +320,8 @@ def test_the_snapshot_shows_assignment_positions_and_lag() -> None:
     assert state.assignment == (FIRST,)
     assert state.positions == {FIRST: 12}
     assert state.lag == {FIRST: 0}
-    assert bench.metrics.registry.get_sample_value("headgate_consumer_lag", {"topic": TOPIC, "partition": "0"}) == 0
+    assert (
+        bench.metrics.registry.get_sample_value("headgate_consumer_lag_records", {"topic": TOPIC, "partition": "0"})
+        == 0
+    )
     assert bench.metrics.registry.get_sample_value("headgate_loop_state", {"headgate_loop_state": "stopped"}) == 1

@@ -12,6 +12,8 @@ from headgate_schemas.agent import Evidence
 from langchain_core.messages import ToolMessage
 from pydantic import BaseModel, ValidationError
 
+from headgate_agent_risk.tracing import refused, tool_span
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
@@ -67,7 +69,10 @@ class Toolbox:
         messages: list[ToolMessage] = []
         evidence: list[Evidence] = []
         for call in calls[:MOST_CALLS]:
-            result = await self._result(call, case)
+            with tool_span(call["name"] if call["name"] in self._tools else None) as span:
+                result = await self._result(call, case)
+                if isinstance(result, str):
+                    refused(span)
             if isinstance(result, str):
                 messages.append(_refused(call, result))
                 continue

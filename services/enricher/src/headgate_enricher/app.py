@@ -45,7 +45,9 @@ from headgate_enricher.progress_log import ProgressLog
 from headgate_enricher.results import ModelResults
 from headgate_enricher.review_requests import ReviewRequests
 from headgate_enricher.routing import Decider, Routing, check_table
+from headgate_enricher.stages import Stages
 from headgate_enricher.topics import check_topics, find_topics, load_contracts
+from headgate_enricher.tracing.assembly import traced_stages
 
 if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import RecordConsumer, RecordProducer, TransactionalProducer
@@ -128,21 +130,16 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     routing = _routing(settings, topics, calls)
     results = _results(contracts, topics, clients, routing)
     calls.record_in(results)
-    deliberation = _deliberation(settings, topics)
     decoder = Decoder(clients.registry, contracts.record(topics.source.record))
+    stages = _stages(settings, contracts, topics, clients, routing)
     dispatcher = Dispatcher(
         consumer=clients.consumer,
         intake=RoutedIntake(Intake(decoder, compile_rules(topics.source)), routing),
-        judge=Judge(routing.deciders),
-        model=ModelThread(deliberation.ask, clients.models.aclose),
-        enrichment=_enrichment(contracts, topics, clients.registry),
-        dead_letters=DeadLetters(
-            _encoder(contracts, topics.dead_letters, clients.registry),
-            topics.dead_letters.topic,
-            SERVICE,
-            max_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
-        ),
-        outbox=Outbox(clients.transactions),
+        judge=stages.judge,
+        model=ModelThread(stages.ask, clients.models.aclose),
+        enrichment=stages.enrichment,
+        dead_letters=stages.dead_letters,
+        outbox=stages.outbox,
         progress_log=_progress_log(settings, contracts, topics, clients),
         results=results,
         memories=_memories(settings, contracts, topics, clients, routing),
@@ -169,6 +166,24 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
 
 def _encoder(contracts: Contracts, topic: TopicContract, registry: SchemaRegistry) -> Encoder:
     return Encoder(registry, topic.subject, contracts.record(topic.record))
+
+
+def _stages(settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, routing: Routing) -> Stages:
+    stages = Stages(
+        judge=Judge(routing.deciders),
+        ask=_deliberation(settings, topics).ask,
+        enrichment=_enrichment(contracts, topics, clients.registry),
+        dead_letters=DeadLetters(
+            _encoder(contracts, topics.dead_letters, clients.registry),
+            topics.dead_letters.topic,
+            SERVICE,
+            max_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
+        ),
+        outbox=Outbox(clients.transactions),
+    )
+    if settings.tracing.endpoint is None:
+        return stages
+    return traced_stages(stages, clients.transactions, group=settings.group_id)
 
 
 def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry) -> Enrichment:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
+from headgate_runtime.tracing import identity
 from headgate_schemas.agent import Decision, GreyCase, ModelAnswerError
 
 from headgate_enricher.bedrock import deadline
@@ -80,18 +81,19 @@ class Deliberation:
             async with asyncio.timeout(work.deadline_s - self._clock()) as limit, self._free:
                 return _Outcome(await work.decider.agent.deliberate(case))
         except ModelAnswerError as error:
-            self._log(error.reason, error)
+            self._log(error.reason, error, work)
             return _Outcome(None, error.reason, error.prompt_hash)
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the fallback decides and the reason is kept
             late = limit.expired() or isinstance(error, DeadlineError)
             reason = DEADLINE if late else self._reason_of(error)
-            self._log(reason, error)
+            self._log(reason, error, work)
             return _Outcome(None, reason)
 
-    def _log(self, reason: str, error: Exception) -> None:
+    def _log(self, reason: str, error: Exception, work: Work) -> None:
         now_s = self._clock()
         if now_s - self._logged_s.get(reason, -LOG_INTERVAL_S) >= LOG_INTERVAL_S:
             # An outage fails hundreds of events a second: the metric counts them, the log shows one in a while,
             # by its class: its text may quote the payload.
             self._logged_s[reason] = now_s
-            logger.warning("model gave no decision", reason=reason, error=type(error).__name__)
+            event = identity(work.record.headers)
+            logger.warning("model gave no decision", reason=reason, error=type(error).__name__, **event)

@@ -26,20 +26,18 @@ from headgate_enricher.work import AgentFaultError, Answer, Partition, Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from headgate_runtime.deadletters import DeadLetters
     from headgate_runtime.kafka.protocols import RecordConsumer
     from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
     from headgate_runtime.state import StateStore
     from headgate_schemas.agent import Memory
 
-    from headgate_enricher.enrichment import Enrichment
-    from headgate_enricher.judge import Judge
     from headgate_enricher.limits import Limits
     from headgate_enricher.metrics import EnricherMetrics
     from headgate_enricher.model_thread import ModelCalls
     from headgate_enricher.progress import Mark
     from headgate_enricher.progress_log import ProgressLog
     from headgate_enricher.results import ModelResults
+    from headgate_enricher.stages import Enriching, Judging, Letters
 
 AGENT_ERROR = "agent_error"
 TOO_LARGE = "too_large"
@@ -73,10 +71,10 @@ class Dispatcher:
         *,
         consumer: RecordConsumer,
         intake: RoutedIntake,
-        judge: Judge,
+        judge: Judging,
         model: ModelCalls,
-        enrichment: Enrichment,
-        dead_letters: DeadLetters,
+        enrichment: Enriching,
+        dead_letters: Letters,
         outbox: Outbox,
         progress_log: ProgressLog,
         results: ModelResults,
@@ -368,6 +366,7 @@ class Dispatcher:
             self._clock() - started_s, [(now_ms - output.arrived_ms) / 1000 for output in committed]
         )
         self._metrics.under_way(
+            in_flight=sum(p.progress.pending for p in self._partitions.values()),
             at_model=sum(len(p.at_model) for p in self._partitions.values()),
             waiting=sum(p.lanes.waiting for p in self._partitions.values()),
         )

@@ -6,6 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import structlog
+from headgate_runtime.logs import without_text
+from headgate_runtime.tracing import identity
 from headgate_schemas.agent import Decision, GreyCase
 
 from headgate_enricher.work import AgentFaultError, Answer, Triaged, Work
@@ -85,8 +87,9 @@ def _remember(decider: Decider, works: Sequence[Work]) -> list[tuple[Work, Agent
             work.memory = before
         try:
             after = remember(before, work.event)
-        except Exception as error:
-            logger.exception("an agent cannot remember an event", agent=decider.name)
+        except Exception as error:  # noqa: BLE001 - the agent's code may raise anything
+            fields = without_text(error) | identity(work.record.headers)
+            logger.error("an agent cannot remember an event", agent=decider.name, **fields)  # noqa: TRY400 - see without_text
             if work.decider is decider:
                 fault = AgentFaultError(f"The agent's memory raised {type(error).__name__}; mend the agent.")
                 faults.append((work, fault))
@@ -100,8 +103,9 @@ def _remember(decider: Decider, works: Sequence[Work]) -> list[tuple[Work, Agent
 def _triage_part(agent: Agent, works: Sequence[Work]) -> None:
     try:
         results: Sequence[Triaged] = _triage(agent, works)
-    except Exception:
-        logger.exception("triage of a batch failed, repeating it event by event", agent=agent.name, events=len(works))
+    except Exception as error:  # noqa: BLE001 - the agent's code may raise anything
+        fields = {"agent": agent.name, "events": len(works), **without_text(error)}
+        logger.warning("triage of a batch failed, repeating it event by event", **fields)
         results = [_triage_alone(agent, work) for work in works]
     for work, result in zip(works, results, strict=True):
         work.triaged = result if result.__class__ in _RESULTS else _checked(result)
@@ -133,5 +137,6 @@ def _fall_back(agent: Agent, case: GreyCase, reason: str) -> Decision:
     try:
         return agent.fall_back(case, reason)
     except Exception as error:
-        logger.exception("an agent's fallback failed", agent=agent.name, reason=reason)
+        fields = {"agent": agent.name, "reason": reason, **without_text(error)}
+        logger.error("an agent's fallback failed", **fields)  # noqa: TRY400 - see without_text
         raise AgentFaultError(f"The agent's fallback raised {type(error).__name__}; mend the agent.") from error

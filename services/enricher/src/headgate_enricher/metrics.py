@@ -34,7 +34,7 @@ class EnricherMetrics:
         self._reviews = metrics.counter("reviews_requested", "Decisions that a person is asked to see.", ("reason",))
         self._dead_letters = metrics.counter("dead_letters", "Records given up on.", ("cause",))
         self._model = metrics.histogram(
-            "model_seconds", "Grey event handed over to answer.", ("outcome",), MODEL_BUCKETS_S
+            "deliberation_seconds", "Grey event handed over to answer.", ("outcome",), MODEL_BUCKETS_S
         )
         self._transaction = metrics.histogram(
             "transaction_seconds", "Commit call to acknowledgement.", buckets=TRANSACTION_BUCKETS_S
@@ -42,8 +42,9 @@ class EnricherMetrics:
         self._latency = metrics.histogram(
             "decision_latency_seconds", "Input record's timestamp to commit of its output.", buckets=LATENCY_BUCKETS_S
         )
-        self._at_model = metrics.gauge("at_model", "Grey events at the model or waiting for a free call.")
-        self._waiting = metrics.gauge("lanes_waiting", "Events that wait behind a grey one of their key.")
+        self._in_flight = metrics.gauge("events_in_flight", "Events taken up and not decided yet.")
+        self._at_model = metrics.gauge("events_at_model", "Grey events at the model or waiting for a free call.")
+        self._waiting = metrics.gauge("events_waiting", "Events that wait behind a grey one of their key.")
         self._memories = metrics.gauge("memory_keys", "Keys that agents remember something of.", ("place",))
         self._aborted = metrics.counter("transactions_aborted", "Transactions to be repeated.")
 
@@ -76,8 +77,9 @@ class EnricherMetrics:
         """Count a transaction that is to be repeated."""
         self._aborted.inc()
 
-    def under_way(self, *, at_model: int, waiting: int) -> None:
+    def under_way(self, *, in_flight: int, at_model: int, waiting: int) -> None:
         """Show what is under way."""
+        self._in_flight.set(in_flight)
         self._at_model.set(at_model)
         self._waiting.set(waiting)
 

@@ -20,7 +20,7 @@ from headgate_producer.ingestion import Ingestion
 from headgate_producer.intake import Intake
 from headgate_producer.metrics import ProducerMetrics
 from headgate_producer.openapi import event_schema
-from headgate_producer.preparation import Preparation
+from headgate_producer.sending import create_sending
 
 if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import RecordProducer
@@ -51,14 +51,15 @@ def assemble(settings: Settings, producer: RecordProducer, registry: SchemaRegis
     metrics = Metrics()
     ingest = settings.ingest
     own = ProducerMetrics(metrics)
+    encoder = Encoder(registry, topic.subject, record)
+    preparation, producer = create_sending(topic, record, encoder, producer, settings.tracing)
     intake = Intake(
         producer, own, max_outstanding=ingest.max_outstanding, stall_after_s=ingest.stall_after_s, clock=time.monotonic
     )
     loop = DeliveryLoop(
         producer, intake, drain_timeout_s=settings.drain_timeout_s, metrics=metrics, clock=time.monotonic
     )
-    encoder = Encoder(registry, topic.subject, record)
-    ingestion = Ingestion(Preparation(topic, record, encoder), intake, own, ingest)
+    ingestion = Ingestion(preparation, intake, own, ingest)
     guards = [] if ingest.allow_anonymous else [Depends(require_token)]
     return Service(
         name="producer",

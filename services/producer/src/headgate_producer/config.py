@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from headgate_runtime.config import ServiceSettings, SettingsGroup
+from headgate_runtime.config import ServiceSettings, SettingsGroup, TracingSettings
 from headgate_runtime.errors import ConfigurationError
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -45,6 +45,19 @@ class IngestSettings(SettingsGroup):
         return self
 
 
+class StartedTraces(TracingSettings):
+    """Where spans go, and which events have some.
+
+    Attributes:
+        sample_ratio: Share of the events that are traced on their whole way, 0 to 1. An event that came with a
+            traceparent is traced where that says so.
+    """
+
+    starts_traces: ClassVar[bool] = True
+
+    sample_ratio: float = Field(default=0.01, ge=0, le=1)
+
+
 class Settings(ServiceSettings):
     """Settings of the HTTP service.
 
@@ -52,6 +65,7 @@ class Settings(ServiceSettings):
         topic: Topic the events go to; its contract says what they must be.
         delivery_timeout_s: How long the producer goes on trying to deliver one event.
         ingest: Bounds of the HTTP side.
+        tracing: Where spans go, and which events have some.
     """
 
     model_config = SettingsConfigDict(env_prefix="HEADGATE_PRODUCER_", env_nested_delimiter="__")
@@ -59,6 +73,7 @@ class Settings(ServiceSettings):
     topic: str = "raw-events"
     delivery_timeout_s: float = Field(default=30.0, gt=0)
     ingest: IngestSettings = IngestSettings()
+    tracing: StartedTraces = StartedTraces()
 
     def producer_properties(self) -> dict[str, str]:
         """What the settings mean to the Kafka client."""

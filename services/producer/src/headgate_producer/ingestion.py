@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response, status
 from fastapi.responses import JSONResponse
 from headgate_runtime.access import REFUSALS, Problem
 from headgate_runtime.errors import BackpressureError, HeadgateError, UnavailableError
-from headgate_runtime.tracing import TRACEPARENT, parse_traceparent
+from headgate_runtime.tracing import TRACEPARENT, find_traceparent
 from headgate_schemas import Violation
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
@@ -120,7 +120,7 @@ class Ingestion:
         """Read, check, hand over, and wait for the broker."""
         try:
             events = self._events(await self._body(request))
-            prepared = self._prepare(events, _trace_id(request))
+            prepared = self._prepare(events, _parent(request))
             if isinstance(prepared, Refused):
                 return _answer(status.HTTP_422_UNPROCESSABLE_CONTENT, prepared)
             await self.intake.deliver(prepared, self.settings.ack_timeout_s)
@@ -159,13 +159,13 @@ class Ingestion:
             raise _TurnedAwayError(413, f"a request may hold {limit} events; this one holds {len(events)}", "too_large")
         return events
 
-    def _prepare(self, events: list[Any], trace_id: str | None) -> list[OutgoingRecord] | Refused:
+    def _prepare(self, events: list[Any], parent: bytes | None) -> list[OutgoingRecord] | Refused:
         if not events:
             return Refused(detail="the array is empty; send at least one event", errors=[])
         records: list[OutgoingRecord] = []
         errors: list[ItemError] = []
         for index, event in enumerate(events):
-            prepared = self._prepare_one(event, trace_id)
+            prepared = self._prepare_one(event, parent)
             if isinstance(prepared, Violation):
                 self.metrics.refused.labels(prepared.rule).inc()
                 fault = ItemError(index=index, field=prepared.field, rule=prepared.rule, message=prepared.message)
@@ -177,9 +177,9 @@ class Ingestion:
             return Refused(detail=detail, errors=errors)
         return records
 
-    def _prepare_one(self, event: Any, trace_id: str | None) -> OutgoingRecord | Violation:
+    def _prepare_one(self, event: Any, parent: bytes | None) -> OutgoingRecord | Violation:
         normalised = self.preparation.normalise(event) if isinstance(event, dict) else event
-        return normalised if isinstance(normalised, Violation) else self.preparation.prepare(normalised, trace_id)
+        return normalised if isinstance(normalised, Violation) else self.preparation.prepare(normalised, parent)
 
     def _turned_away(self, error: _TurnedAwayError) -> Response:
         self.metrics.turned_away.labels(error.reason).inc()
@@ -199,8 +199,8 @@ def _not_delivered(error: HeadgateError) -> _TurnedAwayError:
     return _TurnedAwayError(status.HTTP_502_BAD_GATEWAY, str(error), "rejected")
 
 
-def _trace_id(request: Request) -> str | None:
-    return parse_traceparent(((TRACEPARENT, request.headers.get(TRACEPARENT, "").encode("latin-1")),))
+def _parent(request: Request) -> bytes | None:
+    return find_traceparent(((TRACEPARENT, request.headers.get(TRACEPARENT, "").encode("latin-1")),))
 
 
 def _answer(status_code: int, model: BaseModel) -> JSONResponse:

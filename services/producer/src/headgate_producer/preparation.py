@@ -63,14 +63,15 @@ class Preparation:
         """The event's id, None where it has none or its contract names no such field."""
         return self._event_id(event) if self._event_id is not None else None
 
-    def prepare(self, event: dict[str, Any], trace_id: str | None = None) -> OutgoingRecord | Violation:
+    def prepare(self, event: dict[str, Any], parent: bytes | None = None) -> OutgoingRecord | Violation:
         """Check and encode an event.
 
         The record carries no timestamp of its own: an old event's would let retention delete it at once.
 
         Args:
             event: A normalised event.
-            trace_id: Trace it belongs to, 32 hexadecimal digits; None starts a new one.
+            parent: Valid traceparent of what the event came in, passed on as it is; None starts a trace that nobody
+                records.
 
         Returns:
             The record, or the first rule that the event breaks: of the schema, then of the contract.
@@ -81,7 +82,7 @@ class Preparation:
         violation = self._rules(event)
         if violation is not None:
             return violation
-        return OutgoingRecord(self.topic, self._key_of(event), value, self._headers(event, trace_id))
+        return OutgoingRecord(self.topic, self._key_of(event), value, self._headers(event, parent))
 
     def _written(self, event: dict[str, Any]) -> bytes | Violation:
         """The event's bytes; what the fast writer declines is checked and encoded with care."""
@@ -102,8 +103,8 @@ class Preparation:
         key = self._key(event) if self._key is not None else None
         return None if key is None else str(key).encode()
 
-    def _headers(self, event: Mapping[str, Any], trace_id: str | None) -> Headers:
-        traceparent = (TRACEPARENT, new_traceparent(trace_id))
+    def _headers(self, event: Mapping[str, Any], parent: bytes | None) -> Headers:
+        traceparent = (TRACEPARENT, parent or new_traceparent())
         event_id = self.event_id(event)
         return (traceparent,) if event_id is None else ((EVENT_ID, str(event_id).encode()), traceparent)
 

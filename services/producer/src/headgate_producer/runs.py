@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from headgate_runtime.avro import Encoder
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.registry import ConfluentRegistry
+from headgate_runtime.tracing import spans_exported
 from headgate_schemas import Contracts, field_getter
 
 from headgate_producer.candidates import Candidate, merge
@@ -19,9 +20,9 @@ from headgate_producer.files import Layout, RowFile
 from headgate_producer.generate import generate, load_generator
 from headgate_producer.mapping import load_mapping
 from headgate_producer.pace import Pace
-from headgate_producer.preparation import Preparation
 from headgate_producer.replay import replay, replay_events
 from headgate_producer.rowmapper import RowMapper
+from headgate_producer.sending import create_sending
 from headgate_producer.sidefiles import json_lines
 from headgate_producer.transmission import Summary, Transmission
 
@@ -98,12 +99,13 @@ Connect = Callable[["Settings"], AbstractContextManager[Connection]]
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[Connection]:
-    """Connect to the registry and the brokers the settings name."""
-    producer = KafkaProducer(settings.kafka, properties=settings.producer_properties())
-    try:
-        yield Connection(ConfluentRegistry(settings.registry), producer)
-    finally:
-        producer.close()
+    """Connect to the registry and the brokers the settings name, and to the endpoint for spans where there is one."""
+    with spans_exported(settings.tracing, service="producer", instance=settings.instance):
+        producer = KafkaProducer(settings.kafka, properties=settings.producer_properties())
+        try:
+            yield Connection(ConfluentRegistry(settings.registry), producer)
+        finally:
+            producer.close()
 
 
 def execute(
@@ -120,9 +122,11 @@ def execute(
     sources = _sources(run, contracts, topic)
     with connect(settings) as connection, json_lines(run.rejects) as rejects, json_lines(run.labels) as labels:
         record = contracts.record(topic.record)
+        encoder = Encoder(connection.registry, topic.subject, record)
+        preparation, producer = create_sending(topic, record, encoder, connection.producer, settings.tracing)
         transmission = Transmission(
-            Preparation(topic, record, Encoder(connection.registry, topic.subject, record)),
-            connection.producer,
+            preparation,
+            producer,
             pace=Pace(run.rate, clock=time.monotonic),
             rejects=rejects,
             labels=labels,

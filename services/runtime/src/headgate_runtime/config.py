@@ -6,7 +6,7 @@ import re
 import socket
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, get_origin
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings
@@ -48,6 +48,18 @@ class HttpSettings(SettingsGroup):
     control_token_file: Path | None = None
 
 
+class TracingSettings(SettingsGroup):
+    """Where spans go.
+
+    Attributes:
+        endpoint: Base URL of an OTLP/HTTP receiver, such as ``http://127.0.0.1:4318``; None records no spans.
+    """
+
+    starts_traces: ClassVar[bool] = False
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://")
+
+
 class ServiceSettings(BaseSettings):
     """Base of a service's settings; a subclass sets ``env_prefix`` and ``env_nested_delimiter='__'``.
 
@@ -60,6 +72,7 @@ class ServiceSettings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     registry: RegistrySettings = RegistrySettings()
     http: HttpSettings = HttpSettings()
+    tracing: TracingSettings = TracingSettings()
     instance: str = Field(default_factory=socket.gethostname)
     contracts_dir: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"

@@ -18,11 +18,15 @@ from headgate_runtime.service import Service, why_not_healthy, why_not_ready
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from fastapi.telemetry import TelemetryConfig
+
     from headgate_runtime.loop import LoopState
     from headgate_runtime.records import TopicPartition
 
 _UNAVAILABLE: Final = HTTPStatus.SERVICE_UNAVAILABLE.value
 _VERSION: Final = version("headgate-runtime")  # the workspace has one version
+# FastAPI's own telemetry would trace every probe, and write what a refused request held.
+_NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 class Health(BaseModel):
@@ -77,7 +81,14 @@ def control_app(service: Service, auth: ControlAuth, config: Mapping[str, Any]) 
         auth: Guards the control calls.
         config: Settings as /info shows them, secrets masked already.
     """
-    app = FastAPI(title=f"Headgate {service.name}", version=_VERSION, docs_url=None, redoc_url=None, debug=False)
+    app = FastAPI(
+        title=f"Headgate {service.name}",
+        version=_VERSION,
+        docs_url=None,
+        redoc_url=None,
+        debug=False,
+        telemetry=_NO_TELEMETRY,
+    )
     app.state.control_auth = auth
     app.add_exception_handler(RequestValidationError, _refuse)
     app.include_router(_observation(service, config))

@@ -24,6 +24,7 @@ from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateErr
 from headgate_runtime.logs import configure_logs
 from headgate_runtime.masking import masked
 from headgate_runtime.service import Runnable, Service
+from headgate_runtime.tracing import spans_exported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,9 +72,11 @@ def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -
     if settings is None:
         return EXIT_MISCONFIGURED
     prefix = settings_type.model_config.get("env_prefix", "")
-    configure_logs(prefix.removeprefix("HEADGATE_").strip("_").lower(), settings.log_level, instance=settings.instance)
+    name = prefix.removeprefix("HEADGATE_").strip("_").lower()
+    configure_logs(name, settings.log_level, instance=settings.instance)
     try:
-        _serve(settings, build)
+        with spans_exported(settings.tracing, service=name, instance=settings.instance):
+            _serve(settings, build)
     except Exception as error:  # noqa: BLE001 - the end of the process: whatever it is belongs in the log and the exit code
         kinds, event, code = next(ending for ending in _ENDINGS if isinstance(error, ending[0]))
         _log.error(event, error=str(error), kind=type(error).__name__, exc_info=kinds in _WITH_TRACEBACK)

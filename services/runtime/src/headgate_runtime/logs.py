@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
+
+
+def without_text(error: BaseException) -> dict[str, str]:
+    """Give fields that say what was raised and where; its text is not among them, for it may quote a payload."""
+    return {"error": type(error).__name__, "traceback": "".join(traceback.format_tb(error.__traceback__))}
 
 
 def configure_logs(service: str, level: str, *, instance: str) -> None:

@@ -26,7 +26,9 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         self.records_consumed = self.counter("records_consumed", "Records handed to the worker.", ("topic",))
-        self.lag = self.gauge("consumer_lag", "Records behind the end of the partition.", ("topic", "partition"))
+        self.lag = self.gauge(
+            "consumer_lag_records", "Records behind the end of the partition.", ("topic", "partition")
+        )
         self.poll_age = self.gauge("poll_age_seconds", "Seconds since the loop's last iteration.")
         self.loop_state = Enum(
             "headgate_loop_state", "What the loop is doing.", states=list(LOOP_STATES), registry=self.registry
@@ -49,3 +51,9 @@ class Metrics:
     ) -> Histogram:
         """Make a histogram ``headgate_<name>``; buckets are upper bounds in the metric's unit."""
         return Histogram(f"headgate_{name}", documentation, labels, buckets=buckets, registry=self.registry)
+
+    def conventional_histogram(
+        self, name: str, documentation: str, labels: Sequence[str], buckets: Sequence[float]
+    ) -> Histogram:
+        """Make a histogram that OpenTelemetry's semantic conventions define, under the name they give it."""
+        return Histogram(name, documentation, labels, buckets=buckets, registry=self.registry)

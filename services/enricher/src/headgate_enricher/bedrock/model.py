@@ -80,7 +80,7 @@ class AsyncBedrockConverse(ChatBedrockConverse):
             return self._with_cache_points(control, bound, turns, system)
         if self.cache_from_tokens is not None and bound.frame.static_tokens(system) >= self.cache_from_tokens:
             system.append({"cachePoint": {"type": "default"}})
-        return self.writer.request(bound.frame, turns, system, bound.max_tokens)
+        return self.writer.request(bound.frame, turns, system)
 
     async def attempt(self, request: ConverseRequest, left_s: float) -> dict[str, Any]:
         """Send a prepared request once; the answer is Converse's own.
@@ -106,9 +106,7 @@ class AsyncBedrockConverse(ChatBedrockConverse):
         if bound is None:
             if len(self._frames) >= _MOST_FRAMES:
                 self._frames.clear()  # bound anew for each call: nothing to keep
-            params = self._parameters(stop, kwargs)
-            frame = self.writer.frame(params)
-            bound = self._frames[key] = _BoundFrame(frame, params["inferenceConfig"]["maxTokens"], made_of)
+            bound = self._frames[key] = _BoundFrame(self.writer.frame(self._parameters(stop, kwargs)), made_of)
         return bound
 
     def _parameters(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +122,7 @@ class AsyncBedrockConverse(ChatBedrockConverse):
         """The request of an agent that sets its own cachePoints, which may stand among the tools too."""
         params = copy.deepcopy(dict(bound.frame.parameters))
         self._apply_cache_points(control, system, turns, params)
-        return self.writer.request(self.writer.frame(params), turns, system, bound.max_tokens)
+        return self.writer.request(self.writer.frame(params), turns, system)
 
     async def _agenerate(
         self,
@@ -150,7 +148,6 @@ class _BoundFrame:
     """A frame, with what it was made of: as long as that lives, nothing else has its identity."""
 
     frame: Frame
-    max_tokens: int
     made_of: tuple[object, ...]
 
 

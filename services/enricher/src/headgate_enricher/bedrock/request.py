@@ -24,18 +24,26 @@ class ConverseRequest:
     """One request, written.
 
     Attributes:
-        model_id: The model it goes to.
+        parameters: Parameters of Converse it shares with others: all but the messages and the system text.
         path: Path of the URL, escaped as it is signed and sent.
         headers: Headers of the protocol.
         body: The body; JSON.
-        max_tokens: The longest answer it asks for, in tokens.
     """
 
-    model_id: str
+    parameters: Mapping[str, Any]
     path: str
     headers: Mapping[str, str]
     body: bytes
-    max_tokens: int
+
+    @property
+    def model_id(self) -> str:
+        """The model it goes to."""
+        return str(self.parameters["modelId"])
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest answer it asks for, in tokens."""
+        return int(self.parameters["inferenceConfig"]["maxTokens"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +96,7 @@ class RequestWriter:
         tools_bytes = len(orjson.dumps(shared.get("toolConfig")))
         return Frame(parameters, wire["url_path"], dict(wire["headers"]), fragments, tools_bytes)
 
-    def request(
-        self, frame: Frame, turns: list[dict[str, Any]], system: list[dict[str, Any]], max_tokens: int
-    ) -> ConverseRequest:
+    def request(self, frame: Frame, turns: list[dict[str, Any]], system: list[dict[str, Any]]) -> ConverseRequest:
         """Write a request.
 
         Raises:
@@ -100,7 +106,7 @@ class RequestWriter:
             body = orjson.dumps({"messages": turns, "system": system, **frame.fragments})
         except TypeError:  # blobs, or text that is not valid Unicode
             body = self._write({**frame.parameters, "messages": turns, "system": system})["body"]
-        return ConverseRequest(frame.parameters["modelId"], frame.path, frame.headers, body, max_tokens)
+        return ConverseRequest(frame.parameters, frame.path, frame.headers, body)
 
     def _write(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         wire: dict[str, Any] = self._serializer.serialize_to_request(dict(parameters), self._operation)

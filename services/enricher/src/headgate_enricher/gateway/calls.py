@@ -10,6 +10,7 @@ from headgate_schemas.agent import Usage
 from headgate_enricher.gateway.cache import AnswerCache, pack, request_key, unpack, worth_keeping
 from headgate_enricher.gateway.errors import GatewayError, reason_of
 from headgate_enricher.gateway.protocols import NoRecordings, Purse, RecordedAnswer, Recordings
+from headgate_enricher.gateway.spans import show_reused
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -85,6 +86,7 @@ class Calls:
     def _reuse(self, question: Question, kept: RecordedAnswer, where: str, usage: Usage, cost: int) -> AIMessage:
         question.spending.answered(kept.model_id, usage, cost)
         self._metrics.reused(where)
+        show_reused(where, kept)
         return unpack(kept.message)
 
     async def _ask(self, question: Question, table: RouteTable) -> Reply:

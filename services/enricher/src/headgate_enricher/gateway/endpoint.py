@@ -23,6 +23,7 @@ from headgate_enricher.gateway.errors import (
     reason_of,
 )
 from headgate_enricher.gateway.limiter import Limiter
+from headgate_enricher.gateway.spans import chat_span, show_reply, turn_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -160,21 +161,32 @@ class Endpoint:
     async def _ask(self, question: Question, purse: Purse) -> Reply:
         if not self.admits():
             raise BreakerOpenError(self.id)
-        deadline_s = question.spending.context.deadline_s
         request = question.request(self.model)
-        worst = self._worst(request)
-        await self._slots.acquire()
+        attempt = await self._admit(question, purse, self._worst(request))
         try:
-            await self._pace(worst, deadline_s)
-            reservation = await self._reserve(question, purse, worst)
-            ticket = self._breaker.enter(self._clock())
-            if ticket is None:
-                self._unmade(worst, reservation)
-                raise BreakerOpenError(self.id)
             question.spending.asked(self.id)
-            return await self._attempt(request, _Attempt(ticket, worst, reservation, self._clock(), deadline_s))
+            with chat_span(self.id, request.parameters) as span:
+                reply = await self._attempt(request, attempt)
+                show_reply(span, reply)
+            return reply
         finally:
             self._slots.release()
+
+    async def _admit(self, question: Question, purse: Purse, worst: Worst) -> _Attempt:
+        """Wait for all that stands before an attempt; who is admitted holds a slot."""
+        deadline_s = question.spending.context.deadline_s
+        with turn_span(self.id) as span:
+            await self._slots.acquire()
+            try:
+                span.add_event("headgate.slot_free")
+                await self._pace(worst, deadline_s)
+                span.add_event("headgate.rate_free")
+                reservation = await self._reserve(question, purse, worst)
+                ticket = self._enter(worst, reservation)
+            except BaseException:
+                self._slots.release()
+                raise
+        return _Attempt(ticket, worst, reservation, self._clock(), deadline_s)
 
     def _worst(self, request: ConverseRequest) -> Worst:
         input_tokens = -(-len(request.body) // _BYTES_A_TOKEN)
@@ -205,9 +217,13 @@ class Endpoint:
             raise BudgetExhaustedError(self.id)
         return reservation
 
-    def _unmade(self, worst: Worst, reservation: Reservation) -> None:
-        self._limiter.cancel(worst.tokens)
-        reservation.settle(0, 0)
+    def _enter(self, worst: Worst, reservation: Reservation) -> int:
+        ticket = self._breaker.enter(self._clock())
+        if ticket is None:
+            self._limiter.cancel(worst.tokens)
+            reservation.settle(0, 0)
+            raise BreakerOpenError(self.id)
+        return ticket
 
     async def _attempt(self, request: ConverseRequest, attempt: _Attempt) -> Reply:
         self._show()

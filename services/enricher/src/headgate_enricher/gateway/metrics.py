@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
     from headgate_enricher.gateway.breaker import State
 
-CALL_BUCKETS_S = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
+# Bounds, names and labels of the two are those of the GenAI semantic conventions.
+DURATION_BUCKETS_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+TOKEN_BUCKETS = tuple(4**power for power in range(14))
+_OPERATION = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
+_CHAT = ("chat", "aws.bedrock")
+_ANSWERED = "answered"
 _STATES: dict[State, int] = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -23,27 +28,29 @@ class GatewayMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         model = ("model",)
-        self._attempts = metrics.counter(
-            "model_attempts", "Attempts sent to a model, by how they ended.", ("model", "outcome")
+        self._duration = metrics.conventional_histogram(
+            "gen_ai_client_operation_duration_seconds",
+            "Attempt sent to a model to its end.",
+            (*_OPERATION, "error_type"),
+            DURATION_BUCKETS_S,
         )
-        self._seconds = metrics.histogram(
-            "model_attempt_seconds", "Attempt sent to its end.", ("model", "outcome"), CALL_BUCKETS_S
+        self._tokens = metrics.conventional_histogram(
+            "gen_ai_client_token_usage", "Tokens of an answer.", (*_OPERATION, "gen_ai_token_type"), TOKEN_BUCKETS
         )
-        self._refused = metrics.counter("model_refused", "Attempts not made, and why.", ("model", "reason"))
-        self._tokens = metrics.counter("model_tokens", "Tokens paid for.", ("model", "direction"))
+        self._refused = metrics.counter("model_attempts_refused", "Attempts not made, and why.", ("model", "reason"))
         self._cost = metrics.counter(
             "model_cost_microdollars", "Price of the answers, millionths of a US dollar.", model
         )
         self._reused = metrics.counter("model_answers_reused", "Answers that were paid for before.", ("source",))
         self._unrecorded = metrics.counter("model_answers_unrecorded", "Answers that could not be kept for a restart.")
         self._breaker = metrics.gauge("model_breaker_state", "0 closed, 1 half open, 2 open.", model)
-        self._in_flight = metrics.gauge("model_in_flight", "Attempts under way.", model)
-        self._limit = metrics.gauge("model_concurrency_limit", "Attempts that may be under way.", model)
+        self._in_flight = metrics.gauge("model_attempts_in_flight", "Attempts under way.", model)
+        self._limit = metrics.gauge("model_attempts_limit", "Attempts that may be under way.", model)
 
     def attempted(self, model_id: str, outcome: str, seconds: float) -> None:
         """Count an attempt that ended; its outcome is ``answered``, ``cancelled`` or the reason code of its error."""
-        self._attempts.labels(model_id, outcome).inc()
-        self._seconds.labels(model_id, outcome).observe(seconds)
+        error_type = "" if outcome == _ANSWERED else outcome
+        self._duration.labels(*_CHAT, model_id, error_type).observe(seconds)
 
     def refused(self, model_id: str, reason: str) -> None:
         """Count an attempt that was not made."""
@@ -51,8 +58,8 @@ class GatewayMetrics:
 
     def paid(self, model_id: str, usage: Usage, cost_microdollars: int) -> None:
         """Count what an answer cost."""
-        self._tokens.labels(model_id, "input").inc(usage.input_tokens)
-        self._tokens.labels(model_id, "output").inc(usage.output_tokens)
+        self._tokens.labels(*_CHAT, model_id, "input").observe(usage.input_tokens)
+        self._tokens.labels(*_CHAT, model_id, "output").observe(usage.output_tokens)
         self._cost.labels(model_id).inc(cost_microdollars)
 
     def reused(self, source: str) -> None:
