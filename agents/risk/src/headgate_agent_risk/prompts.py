@@ -63,16 +63,22 @@ def repair_request(problem: str) -> str:
 
 
 def fence(case: GreyCase, policy: Policy, version: str, masker: Masker) -> str:
-    """Write a case as fenced JSON.
+    """Write a case as fenced JSON."""
+    return fenced(
+        "event", f"{version}/{case.event['event_id']}", {**case.features, **_texts(case.event, policy, masker)}
+    )
 
-    The nonce follows from the event and the agent's version, so that the same event gives the same prompt. That it
-    could be guessed does no harm: no ``<`` or ``>`` of the payload is left to close the fence with.
+
+def fenced(element: str, seed: str, content: Mapping[str, Any]) -> str:
+    """Write JSON with text from outside inside an element that carries a nonce.
+
+    The nonce follows from the seed, such as the event and the agent's version, so that the same event gives the same prompt.
+    That it could be guessed does no harm: no ``<`` or ``>`` of the content is left to close the fence with.
     """
-    nonce = hashlib.sha256(f"{version}/{case.event['event_id']}".encode(errors="replace")).hexdigest()[:16]
-    content = {**case.features, **_texts(case.event, policy, masker)}
+    nonce = hashlib.sha256(seed.encode(errors="replace")).hexdigest()[:16]
     body = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     body = body.replace("<", "\\u003c").replace(">", "\\u003e")
-    return f'<event nonce="{nonce}">{body}</event nonce="{nonce}">'
+    return f'<{element} nonce="{nonce}">{body}</{element} nonce="{nonce}">'
 
 
 def _texts(event: Event, policy: Policy, masker: Masker) -> dict[str, str]:

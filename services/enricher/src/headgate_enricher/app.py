@@ -37,6 +37,8 @@ from headgate_enricher.gateway.model import GatewayModel
 from headgate_enricher.intake import Intake
 from headgate_enricher.judge import Judge
 from headgate_enricher.limits import Limits
+from headgate_enricher.loop_thread import LoopThread
+from headgate_enricher.mcp import open_tools
 from headgate_enricher.memory import MemoryCodec
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.model_thread import ModelThread
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from headgate_enricher.budget import OpenBudget
     from headgate_enricher.config import Settings
     from headgate_enricher.gateway.routes import Routes
+    from headgate_enricher.mcp import OpenTools
     from headgate_enricher.progress_log import ReadCompacted
     from headgate_enricher.results import ReadRange
 
@@ -95,8 +98,8 @@ def build(settings: Settings) -> Service:
     """Build the service on real clients.
 
     Raises:
-        ConfigurationError: Contracts, topics, schemas, agent, price or credentials are missing or wrong.
-        UnavailableError: Broker or registry does not answer.
+        ConfigurationError: Contracts, topics, schemas, agent, tools, price or credentials are missing or wrong.
+        UnavailableError: Broker, registry or an MCP server does not answer.
     """
     contracts = _contracts(settings)
     topics = _topics(settings, contracts)
@@ -137,7 +140,11 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     prices = load_prices(settings.prices_file)
     budget = clients.open_budget(metrics=metrics)
     calls = create_calls(settings, clients.models, prices, budget.purse, metrics)
-    agent = load_agent(settings.agent, GatewayModel(calls=calls), model_id=settings.models.primary.id)
+    thread = LoopThread("model")
+    external = open_tools(settings.mcp, thread, metrics)
+    agent = load_agent(
+        settings.agent, GatewayModel(calls=calls), model_id=settings.models.primary.id, tools=external.tools
+    )
     stamp = Stamp(
         agent=agent.name,
         agent_version=agent.version,
@@ -150,7 +157,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         consumer=clients.consumer,
         intake=Intake(Decoder(clients.registry, contracts.record(topics.source.record)), compile_rules(topics.source)),
         judge=Judge(agent),
-        model=ModelThread(deliberation.ask, clients.models.aclose),
+        model=ModelThread(deliberation.ask, partial(_close, external, clients.models), thread),
         enrichment=_enrichment(contracts, topics, clients.registry, stamp),
         dead_letters=DeadLetters(
             _encoder(contracts, topics.dead_letters, clients.registry),
@@ -300,6 +307,11 @@ def _limits(settings: Settings, topics: Topics) -> Limits:
         max_wait_s=settings.event_deadline_s + READY_WAIT_S,
         max_output_bytes=topics.output.max_message_bytes - ENVELOPE_BYTES,
     )
+
+
+async def _close(external: OpenTools, models: ModelFactory) -> None:
+    await external.aclose()
+    await models.aclose()
 
 
 def _info(agent: Agent, routes: Routes) -> dict[str, object]:
