@@ -12,6 +12,7 @@ IMAGES := producer enricher writer bedrock-local admin
 SOURCES := $(MEMBERS:%=%/src)
 EVENTS ?= 20000
 CHAOS ?= 0
+ACCEPT ?= 0
 LONG ?= 0
 FORM := $(if $(filter 1,$(LONG)),--long)
 
@@ -66,8 +67,8 @@ chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model; run ou
 	$(BIN)/python -m tests.chaos.throttle $(FORM)
 	$(BIN)/python -m tests.chaos.budget
 
-eval: $(READY) ## The risk agent's precision, recall and cost, and injections against it (build/eval/)
-	$(BIN)/python -m tests.eval.risk
+eval: $(READY) ## The risk agent's precision, recall, cost and latency, and injections against it (ACCEPT=1 pins its version)
+	$(BIN)/python -m tests.eval.risk $(if $(filter 1,$(ACCEPT)),--accept)
 
 lock: $(READY) ## Resolve all requirements anew, with hashes
 	@for name in uv demo; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

@@ -1,6 +1,7 @@
-"""Evaluates the risk agent with a model: the local Bedrock endpoint as a process of its own, then ``headgate eval``.
+"""Evaluates the risk agent with a model: the local Bedrock endpoint as a process of its own, then ``headgate agent eval``.
 
-Writes build/eval/risk.json (rules only beside rules and model) and build/eval/injection.json; arguments are passed on.
+Writes build/eval/risk.json and risk.svg (rules only beside rules and model) and build/eval/injection.json; arguments are
+passed on.
 """
 
 from __future__ import annotations

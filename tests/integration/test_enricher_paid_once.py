@@ -25,11 +25,12 @@ SLOW_COMMIT_MS = "1500"
 
 
 class Kept(NamedTuple):
-    """An answer in the results topic: the event's position and the number of the call."""
+    """An answer in the results topic: the event's position, the number of the call, and whether another event paid."""
 
     partition: int
     offset: int
     number: int
+    reused: bool
 
 
 class Payments(World):
@@ -40,7 +41,7 @@ class Payments(World):
         topic = f"{self.name}.{TOPICS['results_topic']}"
         decoder = Decoder(self.registry, self.contracts.record(self.contracts.topic(topic).record))
         values = [decoder.decode(record.value) for record in self.read(topic)]
-        return [Kept(value["partition"], value["offset"], value["number"]) for value in values]
+        return [Kept(*(value[name] for name in Kept._fields)) for value in values]
 
     def kept_and_undecided(self) -> int:
         """Events with an answer that is kept and no output that is committed."""
@@ -56,14 +57,17 @@ class Payments(World):
     def assert_paid_once(self, *, interruptions: int) -> dict[str, int]:
         """No kept answer was asked for again; what was paid and not kept was in flight at a kill or a rebalance."""
         kept = self.kept()
-        assert [answer for answer, count in Counter(kept).items() if count > 1] == []
-        by_position = Counter((answer.partition, answer.offset) for answer in kept)
+        by_call = Counter((answer.partition, answer.offset, answer.number) for answer in kept)
+        assert [call for call, count in by_call.items() if count > 1] == []
+        paid = Counter((answer.partition, answer.offset) for answer in kept if not answer.reused)
+        known = {(answer.partition, answer.offset) for answer in kept}
         for event in self.assert_exactly_once():
             metadata = event["agent_metadata"]
             if metadata["tier"] == "model":
-                assert metadata["model_calls"] == by_position[position_of(event)]
+                assert position_of(event) in known
+                assert metadata["model_calls"] == paid[position_of(event)]
         stats = self.model_stats()
-        in_flight = stats["answers"] - len(kept)
+        in_flight = stats["answers"] - paid.total()
         assert 0 <= in_flight <= interruptions * stats["peak_in_flight"]
         return {"answers": stats["answers"], "kept": len(kept), "in_flight_when_interrupted": in_flight}
 

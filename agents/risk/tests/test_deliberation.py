@@ -161,7 +161,7 @@ def test_deliberations_run_side_by_side(agent_with: Any, grey: Any, call: Any) -
     agent, _ = agent_with(*[call(risk_score=n / 10) for n in range(4)])
 
     async def together() -> list[Decision]:
-        return list(await asyncio.gather(*[agent.deliberate(grey(event_id=f"e-{n}")) for n in range(4)]))
+        return list(await asyncio.gather(*[agent.deliberate(grey(amount=200.0 + n)) for n in range(4)]))
 
     decisions = asyncio.run(together())
     assert sorted(found.risk_score for found in decisions) == [0.0, 0.1, 0.2, 0.3]

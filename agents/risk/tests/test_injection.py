@@ -16,6 +16,7 @@ from headgate_agent_risk.evals.cases import load_bounds
 from headgate_agent_risk.evals.injection import InjectionEvaluation, load_injections
 from headgate_agent_risk.evals.obedient import Bait, ObedientModel, tools_named
 from headgate_agent_risk.evals.report import missed
+from headgate_agent_risk.external import Outside
 from headgate_agent_risk.lookups import read_only_tools
 from headgate_agent_risk.toolbox import Toolbox
 from typer.testing import CliRunner
@@ -55,7 +56,7 @@ def test_obedient_model_calls_what_it_is_told_and_allows(context: Any, grey: Any
 
     def decided(allowed: tuple[str, ...]) -> Any:
         model = ObedientModel()
-        toolbox = Toolbox(tools, allowed=allowed, time_limit_s=1)
+        toolbox = Toolbox(tools, allowed=allowed, time_limit_s=1, outside=Outside((), context.masker))
         return asyncio.run(RiskAgent(model, context, toolbox).deliberate(case))
 
     held = decided(context.policy.tools)

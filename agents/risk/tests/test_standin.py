@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from headgate_agent_risk.generator import generate
-from headgate_agent_risk.standin import look_up_first, record_decision
+from headgate_agent_risk.standin import EXTERNAL, look_up_first, record_decision
 from headgate_agent_risk.tools import RecordDecision, tool_schema
 from headgate_schemas.agent import GreyCase
 
@@ -76,7 +76,8 @@ UNSURE = {
 
 def test_it_looks_up_where_the_balance_could_tip_and_only_once(context: Any) -> None:
     calls = look_up_first(UNSURE, {})
-    assert calls.keys() == set(context.policy.tools)
+    assert calls.keys() == {EXTERNAL, *context.policy.tools}
+    assert calls[EXTERNAL] == {"name": UNSURE["merchant"]}
     assert calls["currency_reference"] == {"currency": "USD"}
     assert look_up_first(UNSURE, {"account_history": None}) == {}
     assert look_up_first({**UNSURE, "score": 0.05}, {}) == {}

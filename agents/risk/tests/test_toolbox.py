@@ -7,10 +7,14 @@ import json
 from typing import Any
 
 import pytest
+from headgate_agent_risk.external import Outside
 from headgate_agent_risk.lookups import CurrencyArguments, LookUp, NoArguments, read_only_tools
 from headgate_agent_risk.toolbox import MOST_CALLS, Found, Toolbox
+from headgate_agent_toolkit.masking import Masker
 from headgate_schemas.agent import Evidence
 from pydantic import BaseModel
+
+NOBODY = Outside((), Masker({}, ()))
 
 
 class Said(BaseModel):
@@ -60,7 +64,7 @@ def called(name: str, number: int = 0, **args: Any) -> Any:
 
 
 def answered(inventory: Inventory, case: Any, *calls: Any) -> Found:
-    toolbox = Toolbox(inventory.tools(), allowed=("quick", "slow", "broken"), time_limit_s=0.02)
+    toolbox = Toolbox(inventory.tools(), allowed=("quick", "slow", "broken"), time_limit_s=0.02, outside=NOBODY)
     return asyncio.run(toolbox.answer(calls, case))
 
 
@@ -113,13 +117,13 @@ def test_no_reply_gets_more_than_so_many_calls_answered(inventory: Inventory, gr
 def test_list_that_names_no_tool_is_refused(context: Any) -> None:
     tools = read_only_tools(context.policy, context.reference)
     with pytest.raises(ValueError, match="names no tool: transfer_money"):
-        Toolbox(tools, allowed=("account_history", "transfer_money"), time_limit_s=1)
+        Toolbox(tools, allowed=("account_history", "transfer_money"), time_limit_s=1, outside=NOBODY)
 
 
 def test_only_listed_tools_are_offered_with_their_arguments(context: Any) -> None:
     policy = context.policy.model_copy(update={"tools": ("currency_reference",)})
     tools = read_only_tools(policy, context.reference)
-    (schema,) = Toolbox(tools, allowed=policy.tools, time_limit_s=1).schemas()
+    (schema,) = Toolbox(tools, allowed=policy.tools, time_limit_s=1, outside=NOBODY).schemas()
     assert schema["function"]["name"] == "currency_reference"
     assert schema["function"]["parameters"]["required"] == ["currency"]
     assert schema["function"]["parameters"]["additionalProperties"] is False

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_agent_risk import tracing
+from headgate_agent_risk.external import Outside
 from headgate_agent_risk.lookups import CurrencyArguments, LookUp
 from headgate_agent_risk.toolbox import Toolbox
+from headgate_agent_toolkit.masking import Masker
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -42,7 +44,8 @@ def tracer(exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> T
 
 
 def call(name: str, **arguments: str) -> None:
-    toolbox = Toolbox([LookUp("quick", "Quick.", CurrencyArguments, find)], allowed=["quick"], time_limit_s=1.0)
+    tools, nobody = [LookUp("quick", "Quick.", CurrencyArguments, find)], Outside([], Masker({}, ()))
+    toolbox = Toolbox(tools, allowed=["quick"], time_limit_s=1.0, outside=nobody)
     calls: Any = [{"name": name, "args": arguments, "id": "call-1", "type": "tool_call"}]
     case: Any = None
     asyncio.run(toolbox.answer(calls, case))

@@ -16,22 +16,23 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 FENCE = re.compile(r'\A<event nonce="([0-9a-f]{16})">(\{.*\})</event nonce="\1">\Z', re.DOTALL)
-EVENT: dict[str, Any] = {"event_id": "e-1", "payload": {"attributes": {"user_id": "customer-4711"}}}
 
 
 @given(text=st.text(st.sampled_from('<>/event nonce="{}\\&;\n\x00abc0123456789'), max_size=200))
 def test_no_text_closes_the_fence(text: str) -> None:
-    fenced = fence({"note": text}, EVENT, "v1")
+    fenced = fence({"note": text}, "v1")
     match = FENCE.match(fenced)
     assert match
     assert json.loads(match.group(2)) == {"note": text}
     assert fenced.count("<") == fenced.count(">") == 2
 
 
-def test_the_nonce_follows_from_event_and_version() -> None:
-    fences = [fence({}, {**EVENT, "event_id": event_id}, version) for event_id in "ab" for version in "ab"]
-    assert len(set(fences)) == 4
-    assert fences[0] == fence({}, {**EVENT, "event_id": "a"}, "a")
+def test_the_nonce_follows_from_content_and_version() -> None:
+    fences = [fence({"note": note}, version) for note in "ab" for version in "ab"]
+    nonces = {match.group(1) for each in fences if (match := FENCE.match(each))}
+    assert len(nonces) == 4
+    assert fences[0] == fence({"note": "a"}, "a")
+    assert fence([1], "a", "result").startswith('<result nonce="')
 
 
 def test_texts_are_cleaned_masked_and_cut_and_a_page_comes_without_its_query() -> None:

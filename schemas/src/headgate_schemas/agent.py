@@ -1,12 +1,14 @@
 """What an agent is to the enricher: two speeds, a fallback, and a decision that says what it cost.
 
-An agent package offers a factory under the entry point group ``headgate.agents``; the enricher finds it by name,
-hands it a chat model and calls the methods of :class:`Agent`. An agent knows its event's fields; the enricher does not.
+An agent package offers a factory under the entry point group ``headgate.agents``:
+``create_agent(model, *, model_id, tools=())``. The enricher finds it by name, hands it a chat model and the external
+tools that are configured, and calls the methods of :class:`Agent`. An agent knows its event's fields; the enricher does
+not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -121,6 +123,45 @@ class ModelAnswerError(Exception):
         self.reason = reason
         self.usage = usage
         self.prompt_hash = prompt_hash
+
+
+class ToolArgumentsError(Exception):
+    """An external tool was called with arguments its schema does not take; nothing was sent. The text says what is wrong."""
+
+
+class ToolUnavailableError(Exception):
+    """An external tool gave no answer that can be used; the model decides without it.
+
+    Attributes:
+        reason: Code for the record's evidence: ``away``, ``timeout``, ``error``, ``invalid_answer``, ``too_large``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalTool:
+    """A read-only tool that a server outside answers; the enricher holds the connection and the allow-list.
+
+    What it says of itself, and what it answers, is text from outside: the agent cleans, masks and fences it.
+
+    Attributes:
+        name: What a model calls it by, letters, digits, ``_`` and ``-``: ``reference__lookup_merchant``.
+        label: What evidence calls it: ``reference.lookup_merchant``.
+        description: What its server says of it.
+        arguments: JSON schema of its arguments, an object.
+        results: JSON schema of its answer, an object; None where it answers in words, as ``{"text": ...}``.
+        call: Answers with JSON within a time limit of its own, or raises one of the two errors above.
+    """
+
+    name: str
+    label: str
+    description: str
+    arguments: Mapping[str, Any]
+    results: Mapping[str, Any] | None
+    call: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]] = field(compare=False)
 
 
 class Agent(Protocol):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import typer
-from headgate_admin.main import GROUP, installed, make_app
+from headgate_admin.main import GROUP, make_app
+from headgate_admin.plugins import installed
 from typer.testing import CliRunner
 
 if TYPE_CHECKING:
@@ -118,9 +119,9 @@ def test_an_unknown_command_is_wrong_usage(run: Run) -> None:
 
 
 def test_the_installed_command_line_has_its_own_groups() -> None:
-    assert {"schemas", "topics"} <= {offer.name for offer in installed()}
+    assert {"agent", "schemas", "topics"} <= {offer.name for offer in installed(GROUP)}
     assert all(
-        isinstance(offer.load(), typer.Typer) for offer in installed() if offer.value.startswith("headgate_admin")
+        isinstance(offer.load(), typer.Typer) for offer in installed(GROUP) if offer.value.startswith("headgate_admin")
     )
     result = CliRunner().invoke(make_app(), ["schemas", "check"])
     assert (result.exit_code, "no problem" in result.stdout) == (0, True)

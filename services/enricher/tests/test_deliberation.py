@@ -109,6 +109,7 @@ def test_a_model_knows_for_which_event_it_is_called_and_the_answer_what_that_cos
         spending = current_spending()
         seen.append(spending.context)
         spending.asked("first")
+        spending.settled()
         spending.answered("first", Usage(1, 10, 5), 7)
         spending.answered("second", Usage(1, 20, 6), 8)
         return MODEL
@@ -137,6 +138,7 @@ def test_waiting_for_a_free_call_counts_towards_the_deadline() -> None:
 
     answers = asyncio.run(run())
     assert [(answer.reason, answer.spent.model_id) for answer in answers] == [("deadline", "model"), ("deadline", None)]
+    assert [answer.spent.calls for answer in answers] == [1, 0]
 
 
 def test_no_more_calls_than_allowed_run_at_once() -> None:

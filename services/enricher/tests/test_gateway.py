@@ -67,54 +67,6 @@ def test_an_answer_comes_from_the_primary_and_says_what_it_cost() -> None:
     assert world.ended(PRIMARY) == 1
 
 
-def test_the_same_question_of_the_same_tenant_is_paid_for_once() -> None:
-    world = World()
-    first, _ = ask(world, offset=1)
-    again, spent = ask(world, offset=2)
-    assert (again, spent) == (first, Spent(PRIMARY, Usage(), 0))
-    ask(world, offset=3, tenant="other")
-    ask(world, "other question", offset=4)
-    assert world.attempts(PRIMARY) == 3
-    assert world.value("model_answers_reused_total", source="cached") == 1
-
-
-def test_the_answers_used_last_are_kept() -> None:
-    world = World()
-    for offset, text in enumerate(["a", "b", "a", "c", "a", "b"]):
-        ask(world, text, offset=offset)
-    assert world.attempts(PRIMARY) == 4  # b was put out by c
-
-
-def test_an_answer_recorded_for_the_position_is_used_and_its_price_reported_again() -> None:
-    world = World()
-    answer, spent = ask(world, offset=7)
-    restarted = World()
-    restarted.calls.record_in(world.recordings)
-    assert ask(restarted, "a prompt that memory has changed", offset=7) == (answer, spent)
-    assert restarted.attempts(PRIMARY) == 0
-    ask(restarted, offset=8)
-    assert restarted.attempts(PRIMARY) == 1
-
-
-def test_each_call_of_a_deliberation_has_its_own_recording() -> None:
-    world = World()
-
-    async def twice() -> None:
-        with deliberation_of(CallContext(TopicPartition("in", 0), 3, "judge", "1", "shop", 5.0)):
-            await world.model.ainvoke("first")
-            await world.model.ainvoke("second")
-
-    asyncio.run(twice())
-    assert list(world.recordings.answers) == [(3, 0), (3, 1)]
-
-
-def test_an_answer_that_cannot_be_recorded_is_used_all_the_same() -> None:
-    world = World()
-    world.recordings.away = True
-    assert ask(world)[0] == f"{PRIMARY} on hello"
-    assert world.value("model_answers_unrecorded_total") == 1
-
-
 @pytest.mark.parametrize(("limit", "model", "cost"), [(10_000, PRIMARY, PRIMARY_COST), (100, CHEAPER, CHEAPER_COST)])
 def test_the_cheaper_model_answers_when_the_purse_refuses_the_primary(limit: int, model: str, cost: int) -> None:
     purse = CountingPurse(limit)

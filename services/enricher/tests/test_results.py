@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from headgate_enricher.results import UNKNOWN_START_RECORDS
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.records import OutgoingRecord, TopicPartition
 from headgate_runtime.testing import MemoryBroker, MemoryProducer, eventually
+from headgate_schemas.agent import Usage
 
 from .answers_owner import CONTRACT, FRESH, SOURCE, Owner, answer, position
 
@@ -37,6 +39,12 @@ def test_the_next_owner_finds_an_answer_as_it_was(broker: MemoryBroker) -> None:
     assert second.find(5) == answer()
     assert second.find(5, number=1) == answer("and yes again")
     assert (second.find(5, number=2), second.find(6)) == (None, None)
+
+
+def test_an_answer_that_another_event_paid_for_is_found_as_such(broker: MemoryBroker) -> None:
+    reused = replace(answer(), usage=Usage(), cost_microdollars=0, reused=True)
+    asyncio.run(Owner(broker).results.store(position(5), 0, reused))
+    assert Owner(broker).find(5) == reused
 
 
 def test_an_answer_is_on_the_partition_of_its_events_number_under_a_key_of_its_own(broker: MemoryBroker) -> None:

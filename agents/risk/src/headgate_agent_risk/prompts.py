@@ -52,7 +52,7 @@ def system_prompt(policy: Policy) -> str:
 def fence(case: GreyCase, policy: Policy, version: str, masker: Masker) -> str:
     """Write a case as fenced JSON: its features, and its free texts cut, cleaned and masked."""
     content = {**case.features, **fencing.texts(case.event, policy.prompt_text_chars, masker)}
-    return fencing.fence(content, case.event, version)
+    return fencing.fence(content, version)
 
 
 def compose(system: SystemMessage, fenced: str) -> tuple[list[BaseMessage], str]:

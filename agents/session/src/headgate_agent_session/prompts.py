@@ -45,5 +45,5 @@ browse. Several that support each other are not. End by calling {INTENT.name} ex
 def compose(case: GreyCase, policy: Policy, version: str, masker: Masker) -> tuple[list[BaseMessage], str]:
     """Put the prompt together; returns its messages and their SHA-256, hexadecimal."""
     features = {name: value for name, value in case.features.items() if name != "started_ms"}
-    fenced = fence({**features, **texts(case.event, policy.prompt_text_chars, masker)}, case.event, version)
+    fenced = fence({**features, **texts(case.event, policy.prompt_text_chars, masker)}, version)
     return [SystemMessage(SYSTEM_PROMPT), HumanMessage(fenced)], prompt_hash([SYSTEM_PROMPT, fenced])

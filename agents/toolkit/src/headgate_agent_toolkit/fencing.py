@@ -21,16 +21,21 @@ NameT = TypeVar("NameT", bound=str)
 _QUERY = re.compile(r"[?#]")
 
 
-def fence(content: Mapping[str, Any], event: Event, version: str) -> str:
-    """Write what a prompt says of an event as fenced JSON.
+def fence(content: object, seed: str, element: str = "event") -> str:
+    """Write text from outside as JSON inside an element that carries a nonce.
 
-    The nonce follows from the event and the agent's version, so that the same event gives the same prompt. That it
-    could be guessed does no harm: no ``<`` or ``>`` of the payload is left to close the fence with.
+    The nonce follows from the content and the seed, so that the same content gives the same prompt, whose answer may be
+    there already. That it could be guessed does no harm: no ``<`` or ``>`` of the content is left to close the fence with.
+
+    Args:
+        content: JSON.
+        seed: What else the nonce depends on, such as the agent's version.
+        element: Name of the element.
     """
-    nonce = hashlib.sha256(f"{version}/{event['event_id']}".encode(errors="replace")).hexdigest()[:16]
     body = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     body = body.replace("<", "\\u003c").replace(">", "\\u003e")
-    return f'<event nonce="{nonce}">{body}</event nonce="{nonce}">'
+    nonce = hashlib.sha256(f"{seed}/{body}".encode(errors="replace")).hexdigest()[:16]
+    return f'<{element} nonce="{nonce}">{body}</{element} nonce="{nonce}">'
 
 
 def texts(event: Event, longest: Mapping[NameT, int], masker: Masker) -> dict[str, str]:

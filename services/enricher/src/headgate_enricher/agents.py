@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from headgate_runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from headgate_schemas.agent import Agent
+    from collections.abc import Sequence
+
+    from headgate_schemas.agent import Agent, ExternalTool
     from langchain_core.language_models import BaseChatModel
 
 GROUP = "headgate.agents"
 
 
-def load_agent(name: str, model: BaseChatModel, *, model_id: str) -> Agent:
+def load_agent(name: str, model: BaseChatModel, *, model_id: str, tools: Sequence[ExternalTool] = ()) -> Agent:
     """Build the agent whose factory is the entry point ``name`` of the group ``headgate.agents``.
 
     Raises:
@@ -25,7 +27,7 @@ def load_agent(name: str, model: BaseChatModel, *, model_id: str) -> Agent:
         known = ", ".join(sorted(found.names)) or "none"
         raise ConfigurationError(f"No agent {name!r} (found: {known}): install its package, or name another.")
     try:
-        agent: Agent = found[name].load()(model, model_id=model_id)
+        agent: Agent = found[name].load()(model, model_id=model_id, tools=tools)
     except (ImportError, AttributeError, TypeError, ValueError, OSError) as error:
         raise ConfigurationError(f"Agent {name!r} cannot be built: {error}") from error
     return agent

@@ -36,6 +36,8 @@ from headgate_enricher.gateway.model import GatewayModel
 from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.judge import Judge
 from headgate_enricher.limits import Limits
+from headgate_enricher.loop_thread import LoopThread
+from headgate_enricher.mcp import open_tools
 from headgate_enricher.memory import MemoryCodec
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.model_thread import ModelThread
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from headgate_enricher.config import Settings
     from headgate_enricher.gateway.calls import Calls
     from headgate_enricher.gateway.routes import Routes
+    from headgate_enricher.mcp import OpenTools
     from headgate_enricher.progress_log import ReadCompacted
     from headgate_enricher.results import ReadRange
     from headgate_enricher.topics import Topics
@@ -86,8 +89,8 @@ def build(settings: Settings) -> Service:
     """Build the service on real clients.
 
     Raises:
-        ConfigurationError: Contracts, topics, schemas, agents, prices or credentials are missing or wrong.
-        UnavailableError: Broker or registry does not answer.
+        ConfigurationError: Contracts, topics, schemas, agents, tools, prices or credentials are missing or wrong.
+        UnavailableError: Broker, registry or an MCP server does not answer.
     """
     contracts = load_contracts(settings)
     topics = find_topics(settings, contracts)
@@ -127,7 +130,9 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     prices = load_prices(settings.prices_file)
     budget = clients.open_budget(metrics=metrics)
     calls = create_calls(settings, clients.models, prices, budget.purse, metrics)
-    routing = _routing(settings, topics, calls)
+    thread = LoopThread("model")
+    external = open_tools(settings.mcp, thread, metrics)
+    routing = _routing(settings, topics, calls, external)
     results = _results(contracts, topics, clients, routing)
     calls.record_in(results)
     decoder = Decoder(clients.registry, contracts.record(topics.source.record))
@@ -136,7 +141,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         consumer=clients.consumer,
         intake=RoutedIntake(Intake(decoder, compile_rules(topics.source)), routing),
         judge=stages.judge,
-        model=ModelThread(stages.ask, clients.models.aclose),
+        model=ModelThread(stages.ask, partial(_close, external, clients.models), thread),
         enrichment=stages.enrichment,
         dead_letters=stages.dead_letters,
         outbox=stages.outbox,
@@ -211,11 +216,12 @@ def _requests(contracts: Contracts, topics: Topics, registry: SchemaRegistry) ->
     )
 
 
-def _routing(settings: Settings, topics: Topics, calls: Calls) -> Routing:
+def _routing(settings: Settings, topics: Topics, calls: Calls, external: OpenTools) -> Routing:
     check_table(settings.agents, topics.source)
     by_type: dict[str, Decider] = {}
     for place, (name, types) in enumerate(settings.agents.items()):
-        agent = load_agent(name, GatewayModel(calls=calls), model_id=settings.models.primary.id)
+        model = GatewayModel(calls=calls)
+        agent = load_agent(name, model, model_id=settings.models.primary.id, tools=external.tools)
         by_type |= dict.fromkeys(types, Decider(agent, place))
     return Routing(by_type, topics.source.fields.type)
 
@@ -277,6 +283,11 @@ def _limits(settings: Settings, topics: Topics) -> Limits:
         max_wait_s=settings.event_deadline_s + READY_WAIT_S,
         max_output_bytes=topics.output.max_message_bytes - ENVELOPE_BYTES,
     )
+
+
+async def _close(external: OpenTools, models: ModelFactory) -> None:
+    await external.aclose()
+    await models.aclose()
 
 
 def _info(routing: Routing, routes: Routes) -> dict[str, object]:

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from headgate_enricher.bedrock import BedrockSettings
 from headgate_enricher.budget import BudgetSettings
 from headgate_enricher.gateway.routes import RouteSettings
+from headgate_enricher.mcp import McpServer, ServerName
 from headgate_enricher.routing import DEFAULT_AGENTS, AgentTable
 
 
@@ -32,6 +33,7 @@ class Settings(ServiceSettings):
         bedrock: How to reach the models.
         cached_answers: Answers kept by their exact request.
         budget: What may be spent on models.
+        mcp: MCP servers by name, whose tools the agent may call.
         prices_file: Price list to use instead of the shipped one.
         event_deadline_s: How long after triage the model may take before the fallback decides.
         commit_interval_ms: Least time between two commits.
@@ -58,6 +60,7 @@ class Settings(ServiceSettings):
     bedrock: BedrockSettings = BedrockSettings()
     cached_answers: int = Field(default=4096, ge=0)
     budget: BudgetSettings = BudgetSettings()
+    mcp: dict[ServerName, McpServer] = Field(default_factory=dict)
     prices_file: Path | None = None
     event_deadline_s: float = Field(default=5.0, gt=0)
     commit_interval_ms: int = Field(default=100, ge=1)

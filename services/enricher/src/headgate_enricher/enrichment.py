@@ -153,7 +153,7 @@ class Enrichment:
             "tier": decision.tier,
             "model_id": spent.model_id,
             "prompt_hash": decision.prompt_hash,
-            "model_calls": usage.calls,
+            "model_calls": spent.calls,
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "cost_microdollars": spent.cost_microdollars,

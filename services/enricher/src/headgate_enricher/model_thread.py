@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from headgate_schemas.agent import GreyCase
 
+from headgate_enricher.loop_thread import LoopThread
 from headgate_enricher.work import Answer, Work
-
-if sys.platform == "win32":
-    new_event_loop = asyncio.new_event_loop
-else:
-    from uvloop import new_event_loop
 
 Ask = Callable[[Work, GreyCase], Awaitable[Answer]]
 STOP_TIMEOUT_S = 10.0
@@ -43,22 +37,22 @@ class ModelCalls(Protocol):
 
 
 class ModelThread:
-    """An asyncio loop (uvloop where there is one) in a named daemon thread.
+    """Asks on a loop of another thread.
 
     Args:
         ask: Asks the model about one event until its deadline; never raises for what the model did.
-        close_model: Releases the model's connections, on the thread's loop.
+        close_model: Releases the connections of model and tools, on the thread's loop.
+        thread: The loop's thread, where others hold connections on it already.
     """
 
-    def __init__(self, ask: Ask, close_model: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, ask: Ask, close_model: Callable[[], Awaitable[None]], thread: LoopThread | None = None) -> None:
         self._ask = ask
         self._close_model = close_model
         self._tasks: dict[Work, asyncio.Task[None]] = {}
         self._answers: deque[tuple[Work, Answer]] = deque()
         self._fault: BaseException | None = None
-        self._loop = new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-        self._thread.start()
+        self._thread = thread or LoopThread("model")
+        self._loop = self._thread.loop
 
     def submit(self, work: Work, case: GreyCase) -> None:
         """Start to ask the model about an event."""
@@ -74,23 +68,15 @@ class ModelThread:
         Raises:
             RuntimeError: Asking raised what it must not, or the event loop has died.
         """
-        if self._fault is not None or not self._thread.is_alive():
+        if self._fault is not None or not self._thread.alive:
             raise RuntimeError("the model thread has failed") from self._fault
         return [self._answers.popleft() for _ in range(len(self._answers))]
 
     def close(self) -> None:
         """Cancel what is left, release the model's connections and end the thread."""
-        if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop).result(STOP_TIMEOUT_S)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(STOP_TIMEOUT_S)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.close()
+        if self._thread.alive:
+            self._thread.run(self._shut_down(), STOP_TIMEOUT_S)
+            self._thread.stop(STOP_TIMEOUT_S)
 
     def _start(self, work: Work, case: GreyCase) -> None:
         task = self._loop.create_task(self._answer(work, case))

@@ -231,6 +231,7 @@ class ModelResults:
             "output_tokens": answer.usage.output_tokens,
             "cost_microdollars": answer.cost_microdollars,
             "answered_at": self._now_ms(),
+            "reused": answer.reused,
         }
         key = f"{source.topic}/{source.partition}/{context.offset}/{context.agent_version}/{number}"
         return OutgoingRecord(self._topic, key.encode(), self._encoder.encode(value), partition=source.partition)
@@ -279,5 +280,6 @@ class ModelResults:
 
 
 def _answer(value: Mapping[str, Any]) -> RecordedAnswer:
-    usage = Usage(1, value["input_tokens"], value["output_tokens"])
-    return RecordedAnswer(value["model_id"], value["answer"].encode(), usage, value["cost_microdollars"])
+    reused = value["reused"]
+    usage = Usage(0 if reused else 1, value["input_tokens"], value["output_tokens"])
+    return RecordedAnswer(value["model_id"], value["answer"].encode(), usage, value["cost_microdollars"], reused)

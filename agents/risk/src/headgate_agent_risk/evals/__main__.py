@@ -2,4 +2,4 @@
 
 from headgate_agent_risk.evals.cli import app
 
-app(prog_name="headgate eval")
+app(prog_name="headgate agent eval --agent risk")

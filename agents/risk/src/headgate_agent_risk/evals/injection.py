@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from headgate_agent_risk.agent import RiskAgent
 from headgate_agent_risk.evals.asking import deliberate_all
 from headgate_agent_risk.evals.obedient import ALWAYS_TRIED, Bait, ObedientModel, tools_named
+from headgate_agent_risk.external import Outside
 from headgate_agent_risk.lookups import read_only_tools
 from headgate_agent_risk.toolbox import Toolbox
 
@@ -109,8 +110,8 @@ class InjectionEvaluation:
         named = {name for injection in injections for name in tools_named(injection.text)}
         self._baits = [Bait(name) for name in sorted({*named, *ALWAYS_TRIED} - set(context.policy.tools))]
         tools = [*read_only_tools(context.policy, context.reference), *(bait.tool() for bait in self._baits)]
-        policy = context.policy
-        self._toolbox = Toolbox(tools, allowed=policy.tools, time_limit_s=policy.tool_time_limit_s)
+        policy, outside = context.policy, Outside(context.external, context.masker)
+        self._toolbox = Toolbox(tools, allowed=policy.tools, time_limit_s=policy.tool_time_limit_s, outside=outside)
 
     def run(self, model: BaseChatModel | None = None) -> tuple[Figures, list[str]]:
         """Figures of the corpus against an obedient model, the fallback and, where given, a model; a line a failure."""

@@ -54,6 +54,20 @@ class Outcome(NamedTuple):
     decision: Decision
 
 
+class Generated(NamedTuple):
+    """What a day of generated traffic gave.
+
+    Attributes:
+        figures: The figures.
+        ruled: Every event as the rules and the fallback decide it.
+        informed: The same with the model's decisions; None where none was asked.
+    """
+
+    figures: Figures
+    ruled: list[Outcome]
+    informed: list[Outcome] | None
+
+
 class Evaluation:
     """Triage, fallback and guard of one context; the model is left out, as it is in an outage."""
 
@@ -64,11 +78,21 @@ class Evaluation:
 
     def triage(self, events: Sequence[Event], memories: Sequence[Memory | None]) -> list[Decision | GreyCase]:
         """Triage in batches, as the enricher does."""
+        return self.timed_triage(events, memories)[0]
+
+    def timed_triage(
+        self, events: Sequence[Event], memories: Sequence[Memory | None]
+    ) -> tuple[list[Decision | GreyCase], list[float]]:
+        """Triage in batches; gives each event's result, and how long it waited for its batch, milliseconds."""
         results: list[Decision | GreyCase] = []
+        waits_ms: list[float] = []
         for start in range(0, len(events), _BATCH):
             batch = slice(start, start + _BATCH)
-            results += run_triage(self._graph, events[batch], memories[batch])
-        return results
+            began_s = time.perf_counter()
+            decided = run_triage(self._graph, events[batch], memories[batch])
+            waits_ms += [(time.perf_counter() - began_s) * 1_000] * len(decided)
+            results += decided
+        return results, waits_ms
 
     def remembered(self, events: Sequence[Event]) -> list[Memory | None]:
         """What is remembered of each event's account before it, as the enricher keeps it."""
@@ -103,7 +127,7 @@ class Evaluation:
                 surprises.append(f"{case.name}: {tier} decides {outcome.decision.decision}, wanted {case.decision}")
         return figures | rates("golden", outcomes), surprises
 
-    def generated(self, *, seed: int, events: int, agent: Agent | None = None, price: Price | None = None) -> Figures:
+    def generated(self, *, seed: int, events: int, agent: Agent | None = None, price: Price | None = None) -> Generated:
         """Figures over a day of generated traffic; what its labels call abuse should be flagged.
 
         Args:
@@ -114,9 +138,10 @@ class Evaluation:
         """
         traffic = list(generate(seed=seed, events=events, start_ms=_START_MS, end_ms=_START_MS + _DAY_MS))
         memories = self.remembered([event for event, _ in traffic])
-        started = time.perf_counter()
-        results = self.triage([event for event, _ in traffic], memories)
-        elapsed_s = time.perf_counter() - started
+        started_s = time.perf_counter()
+        results, waits_ms = self.timed_triage([event for event, _ in traffic], memories)
+        elapsed_s = time.perf_counter() - started_s
+        ruled_ms = [ms for result, ms in zip(results, waits_ms, strict=True) if not isinstance(result, GreyCase)]
         outcomes = [
             Outcome(label != NORMAL, label, self._decide(result))
             for (_, label), result in zip(traffic, results, strict=True)
@@ -125,19 +150,21 @@ class Evaluation:
             "generated_events": events,
             "generated_grey_share": sum(isinstance(result, GreyCase) for result in results) / events,
             "triage_events_per_s": events / elapsed_s,
+            **latency("ruled_latency", ruled_ms),
         }
         for label in LABELS[1:]:
             figures |= _recall(f"generated_recall_{label}", [found for found in outcomes if found.label == label])
         figures |= rates("generated", outcomes) | _worth("rules_only", outcomes)
         if agent is None:
-            return figures
+            return Generated(figures, outcomes, None)
         asked = iter(deliberate_all(agent, [result for result in results if isinstance(result, GreyCase)]))
         answers = [next(asked) if isinstance(result, GreyCase) else None for result in results]
         informed = [
             found if answer is None else found._replace(decision=answer.decision)
             for found, answer in zip(outcomes, answers, strict=True)
         ]
-        return figures | _worth("rules_and_model", informed) | _spent([each for each in answers if each], events, price)
+        figures |= _worth("rules_and_model", informed) | _spent([each for each in answers if each], events, price)
+        return Generated(figures, outcomes, informed)
 
     def _decide(self, result: Decision | GreyCase) -> Decision:
         return fall_back(result, "evaluation", self._policy) if isinstance(result, GreyCase) else result
@@ -178,7 +205,6 @@ def _spent(asked: Sequence[Asked], events: int, price: Price | None) -> Figures:
     """What the model calls cost, how many a case took, and how long a case had to wait."""
     usage = sum((found.decision.usage for found in asked), start=Usage())
     microdollars = usage.input_tokens * price.input + usage.output_tokens * price.output if price else 0.0
-    waits = sorted(found.latency_ms for found in asked) or [0.0]
     return {
         "rules_and_model_cost_per_1000_events_usd": microdollars / 1_000_000 / events * 1_000,
         "model_cases": len(asked),
@@ -186,9 +212,14 @@ def _spent(asked: Sequence[Asked], events: int, price: Price | None) -> Figures:
         "model_calls_per_case": usage.calls / max(len(asked), 1),
         "model_cases_with_tools": sum(any(e.source == "tool" for e in found.decision.evidence) for found in asked),
         "model_cases_fallen_back": sum(found.decision.tier == "fallback" for found in asked),
-        "model_latency_p50_ms": waits[len(waits) // 2],
-        "model_latency_p99_ms": waits[len(waits) * 99 // 100],
+        **latency("model_case_latency", [found.latency_ms for found in asked]),
     }
+
+
+def latency(prefix: str, taken_ms: Sequence[float]) -> Figures:
+    """Median and 95th percentile of times in milliseconds."""
+    ordered = sorted(taken_ms) or [0.0]
+    return {f"{prefix}_p50_ms": ordered[len(ordered) // 2], f"{prefix}_p95_ms": ordered[len(ordered) * 95 // 100]}
 
 
 def _recall(name: str, outcomes: Iterable[Outcome]) -> Figures:

@@ -17,6 +17,8 @@ _HIGH_FROM = 0.8
 _UNSURE = 0.08
 _CUSTOM_FROM = 3
 _RARE_PERCENTILE = 99
+EXTERNAL = "reference__lookup_merchant"
+"""The external tool of the documentation's example; where it is not configured it is not offered, and not called."""
 _MERCHANT: Mapping[str, float] = MappingProxyType({"high": 0.1, "elevated": 0.05})
 _ABUSE = ("text_instructs", "payment_by_script", "login_by_script", "probing_page", "large_payment_from")
 _SUPPORTING: Mapping[str, Mapping[str, float]] = MappingProxyType(
@@ -44,6 +46,7 @@ def look_up_first(features: Mapping[str, Any], results: Mapping[str, Any]) -> Ma
     if features.get("event_type") == "transaction":
         calls["peer_statistics"] = {}
         if features.get("merchant"):
+            calls[EXTERNAL] = {"name": features["merchant"]}
             calls["merchant_reference"] = {}
         if features.get("currency") != "unlisted":
             calls["currency_reference"] = {"currency": features.get("currency")}

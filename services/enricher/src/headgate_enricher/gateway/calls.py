@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from headgate_runtime.errors import UnavailableError
@@ -69,12 +70,14 @@ class Calls:
         recorded = self._recordings.find(spending.context, number)
         if recorded is not None:
             # Paid for once, before a restart; the record of the event still has to say so.
-            return self._reuse(question, recorded, "recorded", recorded.usage, recorded.cost_microdollars)
+            return self._reuse(question, recorded, "recorded")
         table = self.routes.table
         key = request_key(spending.context.tenant, question.request(table.primary.model))
         cached = self._cache.find(key)
         if cached is not None:
-            return self._reuse(question, cached, "cached", Usage(), 0)
+            free = replace(cached, usage=Usage(), cost_microdollars=0, reused=True)
+            await self._record(spending.context, number, free)
+            return self._reuse(question, free, "cached")
         reply = await self._ask(question, table)
         spending.answered(reply.model_id, reply.usage, reply.cost_microdollars)
         answer = RecordedAnswer(reply.model_id, pack(reply.message), reply.usage, reply.cost_microdollars)
@@ -83,8 +86,8 @@ class Calls:
         await self._record(spending.context, number, answer)
         return reply.message
 
-    def _reuse(self, question: Question, kept: RecordedAnswer, where: str, usage: Usage, cost: int) -> AIMessage:
-        question.spending.answered(kept.model_id, usage, cost)
+    def _reuse(self, question: Question, kept: RecordedAnswer, where: str) -> AIMessage:
+        question.spending.answered(kept.model_id, kept.usage, kept.cost_microdollars)
         self._metrics.reused(where)
         show_reused(where, kept)
         return unpack(kept.message)

@@ -186,7 +186,7 @@ class Endpoint:
             except BaseException:
                 self._slots.release()
                 raise
-        return _Attempt(ticket, worst, reservation, self._clock(), deadline_s)
+        return _Attempt(ticket, worst, reservation, question.spending, self._clock(), deadline_s)
 
     def _worst(self, request: ConverseRequest) -> Worst:
         input_tokens = -(-len(request.body) // _BYTES_A_TOKEN)
@@ -233,17 +233,20 @@ class Endpoint:
         except asyncio.CancelledError:
             # Whether it was paid nobody can say: the reservation stays counted.
             self._ended(attempt, "cancelled")
+            self._metrics.unsettled(self.id, attempt.worst.cost_microdollars)
             raise
         except Exception as error:
             self._ended(attempt, reason_of(error))
-            if not perhaps_paid(error):
-                attempt.reservation.settle(0, 0)
+            if perhaps_paid(error):
+                self._metrics.unsettled(self.id, attempt.worst.cost_microdollars)
+            else:
+                attempt.settle(0, 0)
                 self._limiter.give_back(attempt.worst.tokens)
             raise
         self._ended(attempt, "answered")
         reply = self._priced(message)
         used = reply.usage.input_tokens + reply.usage.output_tokens
-        attempt.reservation.settle(used, reply.cost_microdollars)
+        attempt.settle(used, reply.cost_microdollars)
         self._limiter.give_back(max(0, attempt.worst.tokens - used))
         self._metrics.paid(self.id, reply.usage, reply.cost_microdollars)
         return reply
@@ -299,5 +302,11 @@ class _Attempt:
     ticket: int
     worst: Worst
     reservation: Reservation
+    spending: Spending
     began_s: float
     deadline_s: float
+
+    def settle(self, tokens: int, cost_microdollars: int) -> None:
+        """Tell budget and record alike that the price is known."""
+        self.reservation.settle(tokens, cost_microdollars)
+        self.spending.settled()

@@ -41,6 +41,11 @@ class GatewayMetrics:
         self._cost = metrics.counter(
             "model_cost_microdollars", "Price of the answers, millionths of a US dollar.", model
         )
+        self._unsettled = metrics.counter(
+            "model_unsettled_microdollars",
+            "The most that attempts without an answer may have cost, millionths of a US dollar.",
+            model,
+        )
         self._reused = metrics.counter("model_answers_reused", "Answers that were paid for before.", ("source",))
         self._unrecorded = metrics.counter("model_answers_unrecorded", "Answers that could not be kept for a restart.")
         self._breaker = metrics.gauge("model_breaker_state", "0 closed, 1 half open, 2 open.", model)
@@ -61,6 +66,10 @@ class GatewayMetrics:
         self._tokens.labels(*_CHAT, model_id, "input").observe(usage.input_tokens)
         self._tokens.labels(*_CHAT, model_id, "output").observe(usage.output_tokens)
         self._cost.labels(model_id).inc(cost_microdollars)
+
+    def unsettled(self, model_id: str, most_microdollars: int) -> None:
+        """Count the reservation of an attempt that ended without an answer and may have been paid."""
+        self._unsettled.labels(model_id).inc(most_microdollars)
 
     def reused(self, source: str) -> None:
         """Count an answer out of the recordings (``recorded``) or the cache (``cached``)."""

@@ -38,14 +38,16 @@ class RecordedAnswer:
     Attributes:
         model_id: The model that gave it.
         message: The answer as JSON; opaque to whoever keeps it.
-        usage: What it used; ``calls`` is 1.
-        cost_microdollars: What it cost, in millionths of a US dollar.
+        usage: What it used; ``calls`` is 1, and all are 0 where it is reused.
+        cost_microdollars: What it cost, in millionths of a US dollar; 0 where it is reused.
+        reused: Another event that asked exactly the same has paid for it.
     """
 
     model_id: str
     message: bytes
     usage: Usage
     cost_microdollars: int
+    reused: bool = False
 
 
 class Recordings(Protocol):

@@ -23,11 +23,18 @@ class Spent:
         model_id: The model that gave the last answer, else the one that was asked last; None where none was asked.
         usage: Calls and tokens that were paid for.
         cost_microdollars: Their price, in millionths of a US dollar.
+        unanswered: Attempts sent that may have been paid all the same: cut off, timed out, or failed at work.
     """
 
     model_id: str | None = None
     usage: Usage = field(default_factory=Usage)
     cost_microdollars: int = 0
+    unanswered: int = 0
+
+    @property
+    def calls(self) -> int:
+        """Attempts that were paid for or may have been."""
+        return self.usage.calls + self.unanswered
 
 
 NOTHING_SPENT = Spent()
@@ -47,11 +54,12 @@ class Spending:
         self._answered: str | None = None
         self._usage = Usage()
         self._cost_microdollars = 0
+        self._unanswered = 0
 
     @property
     def spent(self) -> Spent:
         """What has been used until now."""
-        return Spent(self._answered or self._asked, self._usage, self._cost_microdollars)
+        return Spent(self._answered or self._asked, self._usage, self._cost_microdollars, self._unanswered)
 
     def next_call(self) -> int:
         """Number the next call, from 0: the same in every repetition of the deliberation."""
@@ -60,8 +68,13 @@ class Spending:
         return number
 
     def asked(self, model_id: str) -> None:
-        """Note that a model is being asked."""
+        """Note that an attempt is being sent; until it is settled it may have been paid."""
         self._asked = model_id
+        self._unanswered += 1
+
+    def settled(self) -> None:
+        """Note that an attempt has ended and its price is known, if only as nothing."""
+        self._unanswered -= 1
 
     def answered(self, model_id: str, usage: Usage, cost_microdollars: int) -> None:
         """Note an answer; one that nobody has to pay for has an empty usage."""
