@@ -1,25 +1,32 @@
-"""One trace from the producer to the decision: real processes, real Kafka, a real receiver of spans."""
+"""One trace from the producer to the decision and the row that holds it: real processes, real Kafka, a real receiver of spans."""
 
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
 import sys
+import sysconfig
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from headgate_local.catalog import create_tables
 from headgate_local.http_ready import http_not_ready
 from headgate_local.processes import ProcessSpec, ServiceProcess
 from headgate_runtime.testing import eventually
 from headgate_runtime.testing.spans import ReceivedSpan, SpanReceiver, span_receiver
 from headgate_runtime.tracing import is_sampled
+from pyiceberg.catalog import load_catalog
+from pyiceberg.exceptions import NoSuchTableError
 
 from tests.integration.enrichers import World, free_port, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from headgate_local.fixtures import Brokers
 
@@ -30,7 +37,17 @@ INTERNAL, CLIENT, PRODUCER, CONSUMER = 1, 3, 4, 5
 
 
 class Traced(World):
-    """The world with a producer in front."""
+    """The world with a producer in front and a writer behind."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.catalog = {
+            "name": "local",
+            "type": "sql",
+            "uri": f"sqlite:///{self.folder}/catalog.db",
+            "warehouse": f"file://{self.folder}/warehouse",
+        }
+        create_tables(self.catalog)
 
     def producer(self, **settings: str) -> ServiceProcess:
         """The HTTP service, whose events go to this world's topic."""
@@ -50,6 +67,41 @@ class Traced(World):
         ready = f"{self.producer_url}/readyz"
         spec = ProcessSpec("producer", command, self.folder / "run", lambda: http_not_ready(ready), environment)
         return ServiceProcess(spec)
+
+    def writer(self, **settings: str) -> ServiceProcess:
+        """A writer of the decided events into a table of this world's own."""
+        port = free_port()
+        prefix = "HEADGATE_WRITER_"
+        environment = {
+            f"{prefix}KAFKA__BOOTSTRAP_SERVERS": self.brokers.bootstrap_servers,
+            f"{prefix}REGISTRY__URL": self.brokers.registry_url,
+            f"{prefix}HTTP__PORT": str(port),
+            f"{prefix}CONTRACTS_DIR": str(self.contracts.directory),
+            f"{prefix}TOPICS": json.dumps([self.output]),
+            f"{prefix}GROUP_ID": f"writers-{self.name}",
+            f"{prefix}CATALOG": json.dumps(self.catalog),
+            **{f"{prefix}{name}": value for name, value in settings.items()},
+        }
+        command = [sys.executable, "-m", "headgate_writer"]
+        ready = f"http://127.0.0.1:{port}/readyz"
+        return ServiceProcess(
+            ProcessSpec("writer", command, self.folder / "run", lambda: http_not_ready(ready), environment)
+        )
+
+    def rows(self) -> dict[str, str]:
+        """The snapshot that holds each stored event, by the event's id."""
+        table = self.contracts.topic(self.output).table
+        assert table is not None
+        try:
+            stored = load_catalog(**self.catalog).load_table(table.name)
+        except NoSuchTableError:
+            return {}
+        snapshots = [snapshot.snapshot_id for snapshot in stored.snapshots()]
+        found: dict[str, str] = {}
+        for snapshot_id in snapshots:
+            for event_id in stored.scan(snapshot_id=snapshot_id, selected_fields=(self.id_path,)).to_arrow()[0]:
+                found.setdefault(event_id.as_py(), str(snapshot_id))
+        return found
 
     def post(self, count: int, **headers: str) -> list[str]:
         """Post events; returns their ids."""
@@ -74,21 +126,24 @@ def world(stack: Brokers, tmp_path: Path, topic_name: Callable[[str], str]) -> I
     world.model.stop()
 
 
-def test_one_trace_leads_from_the_producer_through_the_decision_to_the_model_call(world: Traced) -> None:
+def test_one_trace_leads_from_the_producer_through_the_decision_to_the_stored_row(world: Traced) -> None:
     caller, trace_id = "b7ad6b7169203331", "0af7651916cd43dd8448eb211c80319c"
     with span_receiver() as receiver:
         producer = world.producer(TRACING__ENDPOINT=receiver.endpoint, TRACING__SAMPLE_RATIO="1")
         enricher = world.enricher("enricher-0", TRACING__ENDPOINT=receiver.endpoint)
-        with running(producer, enricher):
+        writer = world.writer(TRACING__ENDPOINT=receiver.endpoint)
+        with running(producer, enricher, writer):
             ids = world.post(EVENTS)
             [called] = world.post(1, traceparent=f"00-{trace_id}-{caller}-01")
             unsampled = world.post(UNSAMPLED, traceparent=f"00-{'c' * 32}-{caller}-00")
             eventually(world.all_decided, 60)
-        # Both have stopped: whatever they recorded is here.
+            eventually(lambda: len(world.rows()) == len(world.sent), 60)
+        # All have stopped: whatever they recorded is here.
     stored = {world.event_id(event): event for event in world.assert_exactly_once()}
-    processed = _by_event(receiver, "process ")
     sent = _by_event(receiver, "send ")
-    assert set(sent) == set(processed) == {*ids, called}
+    processed = _by_event(receiver, f"process {world.source}")
+    landed = _by_event(receiver, f"process {world.output}")
+    assert set(sent) == set(processed) == set(landed) == {*ids, called}
     for event_id, span in processed.items():
         _assert_one_trace(sent[event_id], span, stored[event_id])
     assert (sent[called].trace_id, sent[called].parent_id) == (trace_id, caller)
@@ -96,7 +151,38 @@ def test_one_trace_leads_from_the_producer_through_the_decision_to_the_model_cal
     assert {stored[event_id]["processing_metadata"]["trace_id"] for event_id in unsampled} == {"c" * 32}
     assert {span.trace_id for span in receiver.spans} == {span.trace_id for span in sent.values()}
     _assert_model_calls(receiver, processed, stored)
-    _assert_traces_go_on(world, processed)
+    snapshots = world.rows()
+    for event_id, span in landed.items():
+        assert (span.service, span.kind) == ("writer", CONSUMER)
+        assert (span.parent_id, span.trace_id) == (processed[event_id].span_id, processed[event_id].trace_id)
+        assert span.attributes["headgate.snapshot_id"] == snapshots[event_id]
+
+
+def test_the_command_line_starts_traces_and_lets_out_its_spans_before_it_ends(world: Traced) -> None:
+    with span_receiver() as receiver:
+        prefix = "HEADGATE_PRODUCER_"
+        environment = os.environ | {
+            f"{prefix}KAFKA__BOOTSTRAP_SERVERS": world.brokers.bootstrap_servers,
+            f"{prefix}REGISTRY__URL": world.brokers.registry_url,
+            f"{prefix}CONTRACTS_DIR": str(world.contracts.directory),
+            f"{prefix}TOPIC": world.source,
+            f"{prefix}TRACING__ENDPOINT": receiver.endpoint,
+            f"{prefix}TRACING__SAMPLE_RATIO": "0.5",
+        }
+        command = [
+            str(Path(sysconfig.get_path("scripts")) / "headgate"),
+            "produce",
+            "generate",
+            "--events",
+            "200",
+            "--json",
+        ]
+        done = subprocess.run(command, env=environment, cwd=world.folder, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["acknowledged"] == 200
+    sampled = [record for record in world.read(world.source) if is_sampled(record.headers)]
+    assert 50 < len(sampled) < 150  # a chance of one in a million million
+    named = {dict(record.headers)["traceparent"].split(b"-")[2].decode() for record in sampled}
+    assert {span.span_id for span in receiver.named("send ")} == named
 
 
 def test_an_endpoint_that_is_away_slows_nothing_and_loses_nothing(world: Traced) -> None:
@@ -163,11 +249,3 @@ def _assert_model_calls(
     assert tools
     assert {tool.parent_id for tool in tools} <= set(invoked)
     assert {span.parent_id for span in receiver.named("reserve ")} <= set(invoked)
-
-
-def _assert_traces_go_on(world: Traced, processed: dict[str, ReceivedSpan]) -> None:
-    """An output's header names the span of its event, for whoever reads it next."""
-    spans = {span.span_id for span in processed.values()}
-    headers = [record.headers for record in world.read(world.output)]
-    assert {dict(each)["traceparent"].split(b"-")[2].decode() for each in headers if is_sampled(each)} == spans
-    assert len([each for each in headers if not is_sampled(each)]) == UNSAMPLED

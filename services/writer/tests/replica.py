@@ -22,6 +22,8 @@ from headgate_writer.testing import MemoryCatalog, MemoryTable
 from headgate_writer.worker import WriterWorker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headgate_runtime.kafka.protocols import OnDelivery
 
 TOPIC = Incarnation("events", "cluster", "id")
@@ -90,6 +92,7 @@ class Replica:
     life: Incarnation = TOPIC
     accepted_losses: tuple[str, ...] = ()
     max_buffered_bytes: int = 1 << 30
+    make_sink: Callable[..., Sink] = Sink
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
@@ -107,7 +110,7 @@ class Replica:
             policy=CommitPolicy(rows=100, size_bytes=1 << 30, interval_s=5),
             event_time=("at",),
         )
-        self.sink = Sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
+        self.sink = self.make_sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
         self.worker = WriterWorker(
             {"events": self.sink},
             self.consumer,

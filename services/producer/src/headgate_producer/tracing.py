@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headgate_runtime.records import OutgoingRecord
-from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, is_sampled, with_traceparent
-from headgate_runtime.tracing.spans import fail, messaging, remote_context, traceparent_of
+from headgate_runtime.tracing import TRACEPARENT, is_sampled, with_traceparent
+from headgate_runtime.tracing.spans import fail, identify, messaging, remote_context, traceparent_of
 from headgate_schemas import Violation
 from opentelemetry.trace import Span, SpanKind
 
@@ -73,9 +73,7 @@ class TracedPreparation(Preparation):
         span = self._tracer.start_span(
             f"send {self.topic}", remote_context(parent), SpanKind.PRODUCER, self._attributes
         )
-        for name, value in record.headers:
-            if name == EVENT_ID and value is not None:
-                span.set_attribute("headgate.event_id", value.decode())
+        identify(span, record.headers)
         return TracedRecord(
             record.topic,
             record.key,

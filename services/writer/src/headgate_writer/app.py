@@ -20,6 +20,7 @@ from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_runtime.registry import ConfluentRegistry, SchemaRegistry
 from headgate_runtime.service import Service
 from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
+from opentelemetry.trace import get_tracer
 
 from headgate_writer.commit import Committer
 from headgate_writer.control import commit_router
@@ -31,6 +32,7 @@ from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation
 from headgate_writer.schema import decoded_schema
 from headgate_writer.sink import Sink, SinkParts
+from headgate_writer.tracing import TracedSink
 from headgate_writer.worker import WriterWorker
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def build(settings: Settings) -> Service:
     identify = partial(incarnations, KafkaAdmin(settings.kafka), settings.topics)
     parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox)
     shown = WriterMetrics(metrics)
-    sinks = {topic: Sink(parts.of(life), shown) for topic, life in identify().items()}
+    sinks = {topic: _sink(settings, parts.of(life), shown) for topic, life in identify().items()}
     worker = WriterWorker(
         sinks,
         consumer,
@@ -84,6 +86,12 @@ def build(settings: Settings) -> Service:
         close=catalog.close,
         routers=[commit_router(worker.request_commit)],
     )
+
+
+def _sink(settings: Settings, parts: SinkParts, metrics: WriterMetrics) -> Sink:
+    if settings.tracing.endpoint is None:
+        return Sink(parts, metrics)
+    return TracedSink(parts, metrics, tracer=get_tracer("headgate_writer"), group=settings.group_id)
 
 
 def incarnations(admin: KafkaAdmin, topics: list[str]) -> dict[str, Incarnation]:

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headgate_runtime.tracing import EVENT_ID, find_traceparent, is_sampled
-from headgate_runtime.tracing.spans import fail, messaging, remote_context, traceparent_of
+from headgate_runtime.tracing import is_sampled
+from headgate_runtime.tracing.spans import begin_processing, fail, identify, traceparent_of
 from headgate_schemas.agent import GreyCase
-from opentelemetry.trace import SpanKind, set_span_in_context
+from opentelemetry.trace import set_span_in_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -110,7 +110,7 @@ class EventSpans:
         )
         if decision.fallback_reason is not None:
             span.set_attribute("headgate.fallback_reason", decision.fallback_reason)
-        _identify(span, headers)
+        identify(span, headers)
         return self._settle(traced, "decided")
 
     def refused(self, record: Record, cause: str) -> bytes | None:
@@ -135,16 +135,7 @@ class EventSpans:
         self._end(gone)
 
     def _begin(self, record: Record, start_ns: int) -> Span:
-        attributes = {
-            **messaging("process", record.topic),
-            "messaging.destination.partition.id": str(record.partition),
-            "messaging.kafka.offset": record.offset,
-            "messaging.consumer.group.name": self._group,
-        }
-        parent = remote_context(find_traceparent(record.headers))
-        name = f"process {record.topic}"
-        span = self._tracer.start_span(name, parent, SpanKind.CONSUMER, attributes, start_time=start_ns)
-        _identify(span, record.headers)
+        span = begin_processing(self._tracer, record, group=self._group, start_ns=start_ns)
         self._traced[id(record)] = _Traced(record, span)
         return span
 
@@ -163,9 +154,3 @@ class EventSpans:
         for traced in ended:
             traced.span.end(self._now_ns())
             del self._traced[id(traced.record)]
-
-
-def _identify(span: Span, headers: Headers) -> None:
-    for name, value in headers:
-        if name == EVENT_ID and value is not None:
-            span.set_attribute("headgate.event_id", value.decode(errors="replace"))

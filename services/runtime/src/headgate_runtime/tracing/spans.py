@@ -18,11 +18,15 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from headgate_runtime.tracing.headers import EVENT_ID, find_traceparent
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
+
+    from headgate_runtime.records import Headers, Record
 
 ERROR_TYPE: Final = "error.type"
 
@@ -75,6 +79,34 @@ def fail(span: Span, kind: str) -> None:
     """
     span.set_attribute(ERROR_TYPE, kind)
     span.set_status(Status(StatusCode.ERROR))
+
+
+def begin_processing(tracer: Tracer, record: Record, *, group: str, start_ns: int) -> Span:
+    """Begin the span of a sampled record in the service that consumes it, below the span its header names.
+
+    Args:
+        tracer: Begins the span.
+        record: The record.
+        group: Consumer group.
+        start_ns: When the record arrived, nanoseconds since the epoch.
+    """
+    attributes = {
+        **messaging("process", record.topic),
+        "messaging.destination.partition.id": str(record.partition),
+        "messaging.kafka.offset": record.offset,
+        "messaging.consumer.group.name": group,
+    }
+    parent = remote_context(find_traceparent(record.headers))
+    span = tracer.start_span(f"process {record.topic}", parent, SpanKind.CONSUMER, attributes, start_time=start_ns)
+    identify(span, record.headers)
+    return span
+
+
+def identify(span: Span, headers: Headers) -> None:
+    """Say in a span which event it is about, where the headers of its record tell."""
+    for name, value in headers:
+        if name == EVENT_ID and value is not None:
+            span.set_attribute("headgate.event_id", value.decode(errors="replace"))
 
 
 def messaging(operation: str, topic: str) -> dict[str, AttributeValue]:
