@@ -67,7 +67,7 @@ def _explain(error: ValidationError | SettingsError | PolicyError | BackendError
 def _name(fault: ErrorDetails) -> str:
     # What follows the name of a JSON object is part of its value.
     name, *rest = [str(part) for part in fault["loc"]]
-    return "HEADGATE_BEDROCK_" + "__".join([name, *rest[:1]] if name in {"faults", "llama"} else [name]).upper()
+    return "HEADGATE_BEDROCK_LOCAL_" + "__".join([name, *rest[:1]] if name in {"faults", "llama"} else [name]).upper()
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ class LlamaSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Read from HEADGATE_BEDROCK_*.
+    """Read from HEADGATE_BEDROCK_LOCAL_*.
 
     Attributes:
         host: Address to listen on.
@@ -34,13 +34,13 @@ class Settings(BaseSettings):
         backend: What answers: policies that are installed, or a small language model.
         llama: The language model.
         seed: Seed of the draws that decide which calls faults hit.
-        faults: Knobs to start with, as JSON or by HEADGATE_BEDROCK_FAULTS__<KNOB>.
+        faults: Knobs to start with, as JSON or by HEADGATE_BEDROCK_LOCAL_FAULTS__<KNOB>.
         secrets: Secret by access key, as JSON. Where given, SigV4 signatures are verified and nothing else is taken.
         drain_timeout_s: How long a stopping endpoint lets calls finish.
         log_level: Level of the server's own log.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HEADGATE_BEDROCK_", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(env_prefix="HEADGATE_BEDROCK_LOCAL_", env_nested_delimiter="__")
 
     host: str = "127.0.0.1"
     port: int = Field(default=8088, ge=0, le=65_535)
