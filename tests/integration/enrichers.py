@@ -96,7 +96,7 @@ class World:
                 [sys.executable, "-m", "headgate_bedrock_local"],
                 self.folder / "run",
                 lambda: http_not_ready(f"{self.model_url}/healthz"),
-                {"HEADGATE_BEDROCK_PORT": str(port)},
+                {"HEADGATE_BEDROCK_LOCAL_PORT": str(port)},
             )
         )
 

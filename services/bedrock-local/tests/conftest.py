@@ -63,7 +63,7 @@ class Server:
 def running(environment: Mapping[str, str]) -> Iterator[Server]:
     process = subprocess.Popen(
         [sys.executable, "-m", "headgate_bedrock_local"],
-        env={"HEADGATE_BEDROCK_PORT": "0", **environment},
+        env={"HEADGATE_BEDROCK_LOCAL_PORT": "0", **environment},
         stderr=subprocess.PIPE,
         text=True,
     )

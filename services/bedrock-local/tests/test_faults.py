@@ -9,11 +9,14 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 from headgate_bedrock_local.faults import HEADER, Dice, Faults
+from headgate_runtime.testing import eventually
 
 from .conftest import Server, ask, ask_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+BEARER = {"authorization": "Bearer x"}
 
 
 def outcome(boto: Any, request: dict[str, Any]) -> str:
@@ -68,14 +71,31 @@ def test_spoilt_answers_look_as_their_name_says(server: Server, boto: Any) -> No
 def test_a_dropped_answer_is_paid_for_and_never_arrives_whole(server: Server) -> None:
     server.faults(drop_rate=1)
     body = {"messages": ask()["messages"]}
-    headers = {"authorization": "Bearer x"}
     with pytest.raises(httpx.RemoteProtocolError):
-        httpx.post(f"{server.url}/model/a/converse", json=body, headers=headers)
+        httpx.post(f"{server.url}/model/a/converse", json=body, headers=BEARER)
     server.faults()
-    assert httpx.post(f"{server.url}/model/a/converse", json=body, headers=headers).status_code == 200
+    assert httpx.post(f"{server.url}/model/a/converse", json=body, headers=BEARER).status_code == 200
     stats = server.stats()
     assert (stats["answers"], stats["repeated_answers"]) == (2, 1)
     assert stats["prompts_by_answers"] == {"2": 1}
+
+
+def test_a_reset_is_no_orderly_end(server: Server) -> None:
+    server.faults(reset_rate=1)
+    with pytest.raises(httpx.ReadError, match="reset"):
+        httpx.post(f"{server.url}/model/a/converse", json={"messages": ask()["messages"]}, headers=BEARER)
+    server.faults()
+    assert server.stats()["answers"] == 0
+
+
+def test_a_hung_call_is_in_flight_until_its_caller_leaves(server: Server) -> None:
+    server.faults(hang_rate=1)
+    with ThreadPoolExecutor(1) as pool:
+        body, url = {"messages": ask()["messages"]}, f"{server.url}/model/a/converse"
+        call = pool.submit(httpx.post, url, json=body, headers=BEARER, timeout=0.7)
+        eventually(lambda: server.stats()["in_flight"] == 1)
+        assert isinstance(call.exception(), httpx.ReadTimeout)
+    eventually(lambda: server.stats()["in_flight"] == 0)
 
 
 def test_rates_hit_their_share_and_the_same_calls_in_any_order(server: Server, boto: Any) -> None:

@@ -18,7 +18,7 @@ ARN = "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/a
 
 
 def test_sigterm_lets_calls_in_flight_finish_and_exits_with_0() -> None:
-    with running({"HEADGATE_BEDROCK_FAULTS__LATENCY_MS": "700"}) as server, ThreadPoolExecutor(1) as pool:
+    with running({"HEADGATE_BEDROCK_LOCAL_FAULTS__LATENCY_MS": "700"}) as server, ThreadPoolExecutor(1) as pool:
         call = pool.submit(server.client().converse, **ask())
         while server.stats()["in_flight"] == 0:
             assert not call.done()
@@ -28,7 +28,7 @@ def test_sigterm_lets_calls_in_flight_finish_and_exits_with_0() -> None:
 
 
 def test_signatures_are_verified_where_secrets_are_given() -> None:
-    with running({"HEADGATE_BEDROCK_SECRETS": '{"AKIDTEST": "right"}'}) as server:
+    with running({"HEADGATE_BEDROCK_LOCAL_SECRETS": '{"AKIDTEST": "right"}'}) as server:
         right = server.client(key="AKIDTEST", secret="right")
         assert right.converse(**(ask_tool() | {"modelId": ARN}))["stopReason"] == "tool_use"
         codes = []
@@ -55,17 +55,17 @@ def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("name", "value", "wrong"),
     [
-        ("HEADGATE_BEDROCK_FAULTS__THROTTLE_RATE", "37.25", "less than or equal to 1"),
-        ("HEADGATE_BEDROCK_PORT", "a-port", "valid integer"),
-        ("HEADGATE_BEDROCK_SECRETS", '{"AKIDSECRET": ["s3cret"]}', "valid string"),
-        ("HEADGATE_BEDROCK_SECRETS", "{s3cret", 'error parsing value for field "secrets"'),
+        ("HEADGATE_BEDROCK_LOCAL_FAULTS__THROTTLE_RATE", "37.25", "less than or equal to 1"),
+        ("HEADGATE_BEDROCK_LOCAL_PORT", "a-port", "valid integer"),
+        ("HEADGATE_BEDROCK_LOCAL_SECRETS", '{"AKIDSECRET": ["s3cret"]}', "valid string"),
+        ("HEADGATE_BEDROCK_LOCAL_SECRETS", "{s3cret", 'error parsing value for field "secrets"'),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named_without_its_value(name: str, value: str, wrong: str) -> None:
-    ended = start({"HEADGATE_BEDROCK_PORT": "0", name: value})
+    ended = start({"HEADGATE_BEDROCK_LOCAL_PORT": "0", name: value})
     assert ended.returncode == 2
     assert wrong in ended.stderr
-    assert name.removeprefix("HEADGATE_BEDROCK_").lower() in ended.stderr.lower()
+    assert name.removeprefix("HEADGATE_BEDROCK_LOCAL_").lower() in ended.stderr.lower()
     assert value not in ended.stderr
     assert not any(part in ended.stderr for part in ("s3cret", "AKIDSECRET", "pydantic", "Traceback"))
 
@@ -75,6 +75,6 @@ def test_a_policy_that_does_not_load_is_told_and_exits_with_2(tmp_path: Path) ->
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[headgate.local_policies]\nbroken = no_such_module:policy\n")
-    ended = start({"HEADGATE_BEDROCK_PORT": "0", "PYTHONPATH": str(tmp_path)})
+    ended = start({"HEADGATE_BEDROCK_LOCAL_PORT": "0", "PYTHONPATH": str(tmp_path)})
     assert ended.returncode == 2
     assert "no_such_module" in ended.stderr

@@ -49,7 +49,7 @@ def bedrock_server(**environment: str) -> Iterator[BedrockServer]:
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "headgate_bedrock_local"],
-            env={"HEADGATE_BEDROCK_PORT": "0", "HEADGATE_BEDROCK_DRAIN_TIMEOUT_S": "1", **environment},
+            env={"HEADGATE_BEDROCK_LOCAL_PORT": "0", "HEADGATE_BEDROCK_LOCAL_DRAIN_TIMEOUT_S": "1", **environment},
             stderr=log,
         )
         try:

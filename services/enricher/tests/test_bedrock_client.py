@@ -262,7 +262,7 @@ def test_a_cancelled_call_frees_its_connection(server: BedrockServer) -> None:
 def test_signatures_hold_on_the_wire_also_for_an_arn() -> None:
     keys = {"access_key_id": SecretStr("AKIDTEST"), "api_key": None}
     arn = ModelSettings(id=ARN, provider="amazon", base_model_id="amazon.nova-micro-v1:0")
-    with bedrock_server(HEADGATE_BEDROCK_SECRETS='{"AKIDTEST": "right"}') as server:
+    with bedrock_server(HEADGATE_BEDROCK_LOCAL_SECRETS='{"AKIDTEST": "right"}') as server:
         right = server.model(arn, secret_access_key=SecretStr("right"), **keys)
         assert asyncio.run(ask(right)).tool_calls
         error = failure(server.model(arn, secret_access_key=SecretStr("wrong"), **keys))

@@ -173,5 +173,5 @@ class Stack:
             [sys.executable, "-m", "headgate_bedrock_local"],
             folder,
             lambda: http_not_ready(f"{self.bedrock_url}/healthz"),
-            environment={"HEADGATE_BEDROCK_HOST": HOST, "HEADGATE_BEDROCK_PORT": str(port)},
+            environment={"HEADGATE_BEDROCK_LOCAL_HOST": HOST, "HEADGATE_BEDROCK_LOCAL_PORT": str(port)},
         )

@@ -16,9 +16,12 @@ from starlette.responses import JSONResponse
 
 from headgate_bedrock_local.admin import admin_router
 from headgate_bedrock_local.auth import Authenticator
+from headgate_bedrock_local.backends import create_backend
 from headgate_bedrock_local.config import Settings
 from headgate_bedrock_local.endpoint import Endpoint
-from headgate_bedrock_local.policies import PolicyError, load_policies, load_preparations
+from headgate_bedrock_local.llama_backend import BackendError
+from headgate_bedrock_local.operations import Connections, Operations
+from headgate_bedrock_local.policies import PolicyError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -28,27 +31,20 @@ _EXIT_CONFIGURATION = 2
 _KEEPALIVE_S = 75  # longer than clients keep an idle connection, so that they never send into one being closed
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> Operations:
     """The application: Bedrock's operations on their own paths, the admin calls beside them.
 
     Raises:
         PolicyError: A policy that is installed cannot be used.
+        BackendError: What the backend needs is not installed.
     """
     secrets = {key: secret.get_secret_value() for key, secret in settings.secrets.items()}
-    endpoint = Endpoint(
-        Authenticator(secrets), load_policies(), load_preparations(), settings.faults, seed=settings.seed
-    )
-    app = FastAPI(title="Headgate local Bedrock", version=version("headgate-bedrock-local"))
-    app.add_exception_handler(RequestValidationError, _unprocessable)
-    app.include_router(admin_router(endpoint))
-    for operation, handler in (
-        ("converse", endpoint.converse),
-        ("converse-stream", endpoint.converse_stream),
-        ("count-tokens", endpoint.count_tokens),
-    ):
-        # An ARN has slashes once its escapes are decoded: the path's middle is the identifier, whatever is in it.
-        app.add_route(f"/model/{{model_id:path}}/{operation}", handler, methods=["POST"])
-    return app
+    backend = create_backend(settings)
+    endpoint = Endpoint(Authenticator(secrets), backend, settings.faults, seed=settings.seed)
+    admin = FastAPI(title="Headgate local Bedrock", version=version("headgate-bedrock-local"))
+    admin.add_exception_handler(RequestValidationError, _unprocessable)
+    admin.include_router(admin_router(endpoint))
+    return Operations(endpoint, admin)
 
 
 async def _unprocessable(_request: Request, error: Exception) -> JSONResponse:
@@ -58,7 +54,7 @@ async def _unprocessable(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": detail}, status_code=422)
 
 
-def _explain(error: ValidationError | SettingsError | PolicyError) -> str:
+def _explain(error: ValidationError | SettingsError | PolicyError | BackendError) -> str:
     """Say which setting is wrong and how, in the names of the environment; never its value."""
     if not isinstance(error, ValidationError):
         return str(error)
@@ -71,7 +67,7 @@ def _explain(error: ValidationError | SettingsError | PolicyError) -> str:
 def _name(fault: ErrorDetails) -> str:
     # What follows the name of a JSON object is part of its value.
     name, *rest = [str(part) for part in fault["loc"]]
-    return "HEADGATE_BEDROCK_" + "__".join([name, *rest[:1]] if name == "faults" else [name]).upper()
+    return "HEADGATE_BEDROCK_LOCAL_" + "__".join([name, *rest[:1]] if name in {"faults", "llama"} else [name]).upper()
 
 
 def main() -> int:
@@ -79,13 +75,14 @@ def main() -> int:
     try:
         settings = Settings()
         app = create_app(settings)
-    except (ValidationError, SettingsError, PolicyError) as error:
+    except (ValidationError, SettingsError, PolicyError, BackendError) as error:
         # No log exists yet.
         sys.stderr.write(f"headgate-bedrock-local cannot start: {_explain(error)}\n")
         return _EXIT_CONFIGURATION
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http=Connections,
             host=settings.host,
             port=settings.port,
             log_level=settings.log_level,

@@ -13,7 +13,7 @@ from headgate_bedrock_local.wire import ServiceError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from starlette.requests import Request
+    from headgate_bedrock_local.wire import Incoming
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _SIGV4 = re.compile(
@@ -33,7 +33,7 @@ class Authenticator:
     def __init__(self, secrets: Mapping[str, str]) -> None:
         self._secrets = secrets
 
-    def check(self, request: Request, body: bytes) -> None:
+    def check(self, request: Incoming) -> None:
         """Check one request.
 
         Raises:
@@ -50,9 +50,9 @@ class Authenticator:
         if parts["service"] != "bedrock":
             raise ServiceError("InvalidSignatureException", "The credential must be scoped to the service bedrock.")
         if self._secrets:
-            self._verify(request, body, parts)
+            self._verify(request, parts)
 
-    def _verify(self, request: Request, body: bytes, parts: re.Match[str]) -> None:
+    def _verify(self, request: Incoming, parts: re.Match[str]) -> None:
         secret = self._secrets.get(parts["key"])
         if secret is None:
             raise ServiceError("UnrecognizedClientException", "The access key is not known here.")
@@ -60,14 +60,14 @@ class Authenticator:
         for part in (parts["date"], parts["region"], parts["service"], "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
         scope = f"{parts['date']}/{parts['region']}/{parts['service']}/aws4_request"
-        canonical = sha256(_canonical(request, body, parts["headers"]).encode()).hexdigest()
+        canonical = sha256(_canonical(request, parts["headers"]).encode()).hexdigest()
         text = "\n".join((_ALGORITHM, request.headers.get("x-amz-date", ""), scope, canonical))
         if not hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex(), parts["signature"]):
             raise ServiceError("InvalidSignatureException", "The signature does not match the request.")
 
 
-def _canonical(request: Request, body: bytes, signed: str) -> str:
+def _canonical(request: Incoming, signed: str) -> str:
     # The path as it came, percent-encoded once more: the rule of every service but S3.
-    path = quote(request.scope["raw_path"].decode("ascii"), safe="/~-._")
+    path = quote(request.raw_path.decode("ascii"), safe="/~-._")
     headers = "".join(f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in signed.split(";"))
-    return "\n".join((request.method, path, "", headers, signed, sha256(body).hexdigest()))
+    return "\n".join((request.method, path, "", headers, signed, sha256(request.body).hexdigest()))

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field, InstanceOf, ValidationError
 
 from headgate_bedrock_local.schema_rules import check_answer_schema
 from headgate_bedrock_local.tokens import blocks_tokens
+from headgate_bedrock_local.tool_config import Block, Tools, Wire, parse_tools
 from headgate_bedrock_local.wire import ServiceError
 
-Block = dict[str, Any]
 Shape = TypeVar("Shape", bound=BaseModel)
 
 _MOST_CACHE_POINTS = 4
 _DEFAULT_MAX_TOKENS = 4_096
+_SCHEMAS_KEPT = 256
+_BLOCKS = frozenset(
+    {
+        "text", "image", "document", "video", "audio", "toolUse", "toolResult", "guardContent", "cachePoint",
+        "reasoningContent", "citationsContent", "searchResult",
+    }
+)  # fmt: skip
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, frozen=True)
-
-
-class Message(_Wire):
+class Message(Wire):
     """One turn; every block of its content has exactly one key."""
 
     role: Literal["user", "assistant"]
     content: list[Block] = Field(min_length=1)
 
 
-class InferenceConfig(_Wire):
-    """Limits of the answer; sampling is checked and has no effect on a deterministic one."""
+class InferenceConfig(Wire):
+    """Limits of the answer; the policy backend checks sampling and has no use for it."""
 
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=1)
@@ -42,103 +44,64 @@ class InferenceConfig(_Wire):
     stop_sequences: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list, max_length=4)
 
 
-class InputSchema(_Wire):
-    """The JSON schema of a tool's input."""
+class GuardrailConfig(Wire):
+    """The guardrail a conversation passes."""
 
-    json_schema: dict[str, Any] = Field(alias="json")
-
-
-class ToolSpec(_Wire):
-    """A tool the model may use."""
-
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
-    description: str | None = Field(default=None, min_length=1)
-    input_schema: InputSchema
-    strict: bool = False
+    guardrail_identifier: str = Field(
+        pattern=r"^([a-z0-9]+|arn:aws(-[^:]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+)$",
+        max_length=2_048,
+    )
+    guardrail_version: str = Field(pattern=r"^([1-9][0-9]{0,7}|DRAFT)$")
+    trace: Literal["enabled", "disabled", "enabled_full"] = "disabled"
 
 
-class Tool(_Wire):
-    """A tool, or a cachePoint after the tools before it."""
-
-    tool_spec: ToolSpec | None = None
-    cache_point: Block | None = None
-
-
-class NamedTool(_Wire):
-    """The tool that is forced."""
-
-    name: str
-
-
-class ToolChoice(_Wire):
-    """One of auto, any and tool."""
-
-    auto: Block | None = None
-    any: Block | None = None
-    tool: NamedTool | None = None
-
-
-class ToolConfig(_Wire):
-    """Tools and which of them has to be used."""
-
-    tools: list[Tool] = Field(min_length=1)
-    tool_choice: ToolChoice | None = None
-
-
-class JsonSchemaText(_Wire):
-    """A JSON schema as text; a real endpoint compiles it, so it takes a part of the language only."""
-
+class _JsonSchemaText(Wire):
     schema_text: str = Field(alias="schema")
     name: str | None = None
 
 
-class Structure(_Wire):
-    """The structure of a text answer."""
-
-    json_schema: JsonSchemaText
+class _Structure(Wire):
+    json_schema: _JsonSchemaText
 
 
-class TextFormat(_Wire):
-    """How a text answer is structured."""
-
+class _TextFormat(Wire):
     type: Literal["json_schema"]
-    structure: Structure
+    structure: _Structure
 
 
-class OutputConfig(_Wire):
+class OutputConfig(Wire):
     """How the answer looks."""
 
-    text_format: TextFormat | None = None
+    text_format: _TextFormat | None = None
 
 
-class Conversation(_Wire):
+class Conversation(Wire):
     """What a model reads: CountTokens counts it, Converse answers it."""
 
     messages: list[Message] = Field(min_length=1)
     system: list[Block] = Field(default_factory=list)
-    tool_config: ToolConfig | None = None
-
-    def tool_specs(self) -> list[ToolSpec]:
-        """The tools, in the order given."""
-        tools = self.tool_config.tools if self.tool_config else []
-        return [tool.tool_spec for tool in tools if tool.tool_spec]
+    tools: InstanceOf[Tools] | None = Field(default=None, alias="toolConfig")
 
     @cached_property
+    def said(self) -> list[Block]:
+        """System and message blocks in the order a model reads them; cachePoints among them."""
+        return [*self.system, *(block for message in self.messages for block in message.content)]
+
+    @property
     def blocks(self) -> list[Block]:
-        """All blocks in the order a model reads them: tools, system, messages; cachePoints among them."""
-        tools = self.tool_config.tools if self.tool_config else []
-        tool_blocks = [tool.model_dump(by_alias=True, exclude_none=True) for tool in tools]
-        return [*tool_blocks, *self.system, *(block for message in self.messages for block in message.content)]
+        """All blocks in the order a model reads them: tools, then what was said."""
+        return [*(self.tools.blocks if self.tools else ()), *self.said]
 
     @cached_property
     def input_tokens(self) -> int:
         """Tokens of everything the model reads."""
-        return blocks_tokens(self.blocks)
+        return (self.tools.tokens if self.tools else 0) + blocks_tokens(self.said)
 
     def digest(self, model_id: str) -> bytes:
-        """What makes two prompts the same prompt: the model and everything it reads."""
-        turns = [(message.role, len(message.content)) for message in self.messages]
-        return blake2b(orjson.dumps([model_id, len(self.system), turns, self.blocks]), digest_size=16).digest()
+        """What makes two prompts the same prompt: the model and everything it reads. 16 bytes."""
+        turns = [(message.role, message.content) for message in self.messages]
+        key = self.tools.digest if self.tools else b""
+        return blake2b(orjson.dumps([model_id, self.system, turns]), digest_size=16, key=key).digest()
 
     def check(self) -> None:
         """Hold the rules that go beyond the shape of the body.
@@ -146,12 +109,17 @@ class Conversation(_Wire):
         Raises:
             ServiceError: ValidationException with the first rule broken.
         """
-        for block in self.blocks:
-            _check_block(block)
-        self._check_turns()
-        if sum("cachePoint" in block for block in self.blocks) > _MOST_CACHE_POINTS:
+        points = sum("cachePoint" in block for block in self.tools.blocks) if self.tools else 0
+        used = False
+        for block in self.said:
+            kind = _kind(block)
+            points += kind == "cachePoint"
+            used = used or kind in ("toolUse", "toolResult")
+        if points > _MOST_CACHE_POINTS:
             raise _invalid(f"A request has at most {_MOST_CACHE_POINTS} cachePoints.")
-        self._check_tools()
+        if used and self.tools is None:
+            raise _invalid("toolConfig is missing: toolUse and toolResult blocks need it.")
+        self._check_turns()
 
     def _check_turns(self) -> None:
         roles = [message.role for message in self.messages]
@@ -164,32 +132,13 @@ class Conversation(_Wire):
                 raise _invalid("Each toolUse needs one toolResult of its toolUseId in the next message, and no other.")
             asked = {block["toolUse"]["toolUseId"] for block in message.content if "toolUse" in block}
 
-    def _check_tools(self) -> None:
-        if self.tool_config is None:
-            if any("toolUse" in block or "toolResult" in block for turn in self.messages for block in turn.content):
-                raise _invalid("toolConfig is missing: toolUse and toolResult blocks need it.")
-            return
-        specs = self.tool_specs()
-        names = [spec.name for spec in specs]
-        if not names or len(set(names)) != len(names):
-            raise _invalid("toolConfig needs at least one tool, and no name twice.")
-        choice = self.tool_config.tool_choice
-        if choice and len(choice.model_dump(exclude_none=True)) != 1:
-            raise _invalid("toolChoice is exactly one of auto, any and tool.")
-        if choice and choice.tool and choice.tool.name not in names:
-            raise _invalid(f"toolChoice names {choice.tool.name!r}, which is no tool of this request.")
-        for spec in specs:
-            if spec.input_schema.json_schema.get("type") != "object":
-                raise _invalid(f"The input schema of tool {spec.name!r} must have the type object.")
-            if spec.strict:
-                check_answer_schema(spec.input_schema.json_schema)
-
 
 class ConverseRequest(Conversation):
     """The body of Converse and ConverseStream."""
 
     inference_config: InferenceConfig = InferenceConfig()
     output_config: OutputConfig | None = None
+    guardrail_config: GuardrailConfig | None = None
 
     @property
     def max_tokens(self) -> int:
@@ -206,21 +155,14 @@ class ConverseRequest(Conversation):
         if text_format is None:
             return None
         asked = text_format.structure.json_schema
-        try:
-            schema = orjson.loads(asked.schema_text)
-        except orjson.JSONDecodeError:
-            raise _invalid("outputConfig: the schema is not JSON.") from None
-        check_answer_schema(schema)
-        return asked.name, schema
+        return asked.name, _checked_schema(asked.schema_text)
 
 
-class _CountInput(_Wire):
+class _CountInput(Wire):
     converse: Conversation
 
 
-class CountTokensRequest(_Wire):
-    """The body of CountTokens; the converse form only."""
-
+class _CountTokens(Wire):
     input: _CountInput
 
 
@@ -230,36 +172,77 @@ def parse_converse(raw: bytes) -> ConverseRequest:
     Raises:
         ServiceError: ValidationException that says which field is wrong.
     """
-    request = _parse(ConverseRequest, raw)
+    request = _parse(ConverseRequest, _with_tools(_loaded(raw)))
     request.check()
+    request.answer_schema()
     return request
 
 
 def parse_count(raw: bytes) -> Conversation:
-    """Parse and check a body of CountTokens; the same errors as for Converse."""
-    conversation = _parse(CountTokensRequest, raw).input.converse
+    """Parse and check a body of CountTokens, of its form ``converse``; the same errors as for Converse."""
+    body = _loaded(raw)
+    asked = body.get("input")
+    if isinstance(asked, dict) and isinstance(asked.get("converse"), dict):
+        asked["converse"] = _with_tools(asked["converse"])
+    conversation = _parse(_CountTokens, body).input.converse
     conversation.check()
     return conversation
 
 
-def _parse(shape: type[Shape], raw: bytes) -> Shape:
+def _loaded(raw: bytes) -> dict[str, Any]:
     try:
-        return shape.model_validate(orjson.loads(raw))
+        body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise _invalid("The body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise _invalid("The body is no JSON object.")
+    return body
+
+
+def _with_tools(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with its toolConfig parsed: most of a body, and the same in call after call."""
+    if (config := body.get("toolConfig")) is not None:
+        try:
+            body["toolConfig"] = parse_tools(config)
+        except ValidationError as error:
+            raise _misshapen(error, "toolConfig.") from None
+    return body
+
+
+def _parse(shape: type[Shape], body: dict[str, Any]) -> Shape:
+    try:
+        return shape.model_validate(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise _invalid(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        raise _misshapen(error) from None
 
 
-def _check_block(block: Block) -> None:
+def _misshapen(error: ValidationError, within: str = "") -> ServiceError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return _invalid(f"{within}{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+
+
+@lru_cache(maxsize=_SCHEMAS_KEPT)
+def _checked_schema(text: str) -> dict[str, Any]:
+    try:
+        schema = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise _invalid("outputConfig: the schema is not JSON.") from None
+    check_answer_schema(schema)
+    return dict(schema)
+
+
+def _kind(block: Block) -> str:
+    """What a block is: its one key."""
     if len(block) != 1:
         raise _invalid(f"A block has exactly one key; this one has {sorted(block)}.")
     kind, value = next(iter(block.items()))
+    if kind not in _BLOCKS:
+        raise _invalid(f"A block {kind!r} is not known.")
     if kind == "text" and not (isinstance(value, str) and value.strip()):
         raise _invalid("The text of a block is blank.")
     if kind in ("toolUse", "toolResult") and not (isinstance(value, dict) and value.get("toolUseId")):
         raise _invalid(f"A {kind} block needs a toolUseId.")
+    return kind
 
 
 def _invalid(message: str) -> ServiceError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -23,6 +24,7 @@ class Stats(BaseModel):
 
     Attributes:
         calls: Requests to Converse and ConverseStream, however they ended.
+        blocked: Calls whose input a guardrail blocked: no model was asked, nothing is paid for.
         answers: Calls a model answered; each is paid for, also where its connection was dropped or left.
         in_flight: Calls being answered now.
         peak_in_flight: Most calls in flight at once.
@@ -33,7 +35,7 @@ class Stats(BaseModel):
         by_model: Answers and tokens by model id.
         by_error: Calls by the error they ended in.
         by_stop_reason: Answers by stop reason.
-        by_source: Answers by what they were made from: policy, schema or text.
+        by_source: Answers by what they were made from: policy, schema, text or llama.
         distinct_prompts: Different prompts answered.
         repeated_answers: Answers to a prompt that had been answered before: what was paid for twice.
         prompts_by_answers: How many prompts were answered once, twice, ...
@@ -41,6 +43,7 @@ class Stats(BaseModel):
     """
 
     calls: int = 0
+    blocked: int = 0
     answers: int = 0
     in_flight: int = 0
     peak_in_flight: int = 0
@@ -64,27 +67,60 @@ class _Asked:
     answers: int = 0
 
 
+@dataclass(slots=True)
+class _Paid:
+    answers: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(slots=True)
+class _Counters:
+    """The counters of :class:`Stats` by their names; a plain object, since every call moves ten of them."""
+
+    calls: int = 0
+    blocked: int = 0
+    answers: int = 0
+    in_flight: int = 0
+    peak_in_flight: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    by_model: dict[str, _Paid] = field(default_factory=dict)
+    by_error: Counter[str] = field(default_factory=Counter)
+    by_stop_reason: Counter[str] = field(default_factory=Counter)
+    by_source: Counter[str] = field(default_factory=Counter)
+    distinct_prompts: int = 0
+    repeated_answers: int = 0
+    prompts_forgotten: int = 0
+
+
 class Recorder:
     """Keeps the counters; :meth:`snapshot` reads them."""
 
     def __init__(self) -> None:
         self._prompts: dict[bytes, _Asked] = {}
-        self._stats = Stats()
+        self._counters = _Counters()
 
     def called(self) -> None:
         """A call came in."""
-        stats = self._stats
-        stats.calls += 1
-        stats.in_flight += 1
-        stats.peak_in_flight = max(stats.peak_in_flight, stats.in_flight)
+        counters = self._counters
+        counters.calls += 1
+        counters.in_flight += 1
+        counters.peak_in_flight = max(counters.peak_in_flight, counters.in_flight)
 
     def left(self) -> None:
         """A call is over."""
-        self._stats.in_flight -= 1
+        self._counters.in_flight -= 1
 
     def failed(self, code: str) -> None:
         """A call ended in an error."""
-        self._stats.by_error[code] = self._stats.by_error.get(code, 0) + 1
+        self._counters.by_error[code] += 1
+
+    def blocked(self) -> None:
+        """A guardrail blocked a call's input."""
+        self._counters.blocked += 1
 
     def asked(self, prompt: bytes) -> int:
         """Count one more call with this prompt; returns which one it is, from 1."""
@@ -93,37 +129,39 @@ class Recorder:
             asked = self._prompts[prompt] = _Asked()
             if len(self._prompts) > _MOST_PROMPTS:
                 self._prompts.pop(next(iter(self._prompts)))
-                self._stats.prompts_forgotten += 1
+                self._counters.prompts_forgotten += 1
         asked.calls += 1
         return asked.calls
 
-    def answered(self, model_id: str, prompt: bytes, usage: dict[str, int], stop_reason: str, source: str) -> None:
+    def answered(self, model_id: str, prompt: bytes, usage: dict[str, Any], stop_reason: str, source: str) -> None:
         """A model answered; ``usage`` as on the wire."""
-        stats = self._stats
-        stats.answers += 1
-        stats.input_tokens += usage["inputTokens"]
-        stats.output_tokens += usage["outputTokens"]
-        stats.cache_read_tokens += usage["cacheReadInputTokens"]
-        stats.cache_write_tokens += usage["cacheWriteInputTokens"]
-        model = stats.by_model.setdefault(model_id, ModelStats())
+        counters = self._counters
+        read, written = usage["inputTokens"], usage["outputTokens"]
+        counters.answers += 1
+        counters.input_tokens += read
+        counters.output_tokens += written
+        counters.cache_read_tokens += usage["cacheReadInputTokens"]
+        counters.cache_write_tokens += usage["cacheWriteInputTokens"]
+        model = counters.by_model.get(model_id) or counters.by_model.setdefault(model_id, _Paid())
         model.answers += 1
-        model.input_tokens += usage["inputTokens"]
-        model.output_tokens += usage["outputTokens"]
-        stats.by_stop_reason[stop_reason] = stats.by_stop_reason.get(stop_reason, 0) + 1
-        stats.by_source[source] = stats.by_source.get(source, 0) + 1
+        model.input_tokens += read
+        model.output_tokens += written
+        counters.by_stop_reason[stop_reason] += 1
+        counters.by_source[source] += 1
         asked = self._prompts.get(prompt)
         if asked is not None:
             asked.answers += 1
-            stats.distinct_prompts += asked.answers == 1
-            stats.repeated_answers += asked.answers > 1
+            counters.distinct_prompts += asked.answers == 1
+            counters.repeated_answers += asked.answers > 1
 
     def snapshot(self) -> Stats:
         """A copy of the counters; reading the histogram of repeats takes time in proportion to the prompts kept."""
         histogram = Counter(asked.answers for asked in self._prompts.values() if asked.answers)
-        return self._stats.model_copy(update={"prompts_by_answers": dict(sorted(histogram.items()))}, deep=True)
+        stats = Stats.model_validate(self._counters, from_attributes=True)
+        return stats.model_copy(update={"prompts_by_answers": dict(sorted(histogram.items()))})
 
     def reset(self) -> None:
         """Start anew; calls in flight stay counted as in flight."""
-        in_flight = self._stats.in_flight
-        self._stats = Stats(in_flight=in_flight, peak_in_flight=in_flight)
+        in_flight = self._counters.in_flight
+        self._counters = _Counters(in_flight=in_flight, peak_in_flight=in_flight)
         self._prompts.clear()
