@@ -88,7 +88,7 @@ class Decision:
     usage: Usage = field(default_factory=Usage)
     fallback_reason: str | None = None
     evidence: tuple[Evidence, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
     review: str | None = None
 
 

@@ -43,8 +43,12 @@ class Violation:
 _Step = tuple[int, "Breaks | None", "int | None", object, "Rule", str]
 
 
-def compile_rules(topic: TopicContract) -> Check:
+def compile_rules(topic: TopicContract, only: Callable[[Rule], bool] = lambda _: True) -> Check:
     """Compile a topic's rules into one function of an event.
+
+    Args:
+        topic: The topic.
+        only: Says which of its rules to take; all of them without it.
 
     Returns:
         A function that gives the first broken rule in the contract's order, None where all hold. It takes any mapping,
@@ -56,7 +60,7 @@ def compile_rules(topic: TopicContract) -> Check:
         return indexes.setdefault(path, len(indexes))
 
     steps: list[_Step] = []
-    for rule in topic.rules:
+    for rule in filter(only, topic.rules):
         when = index_of(rule.when.field) if rule.when else None
         equals = rule.when.equals if rule.when else None
         value = index_of(rule.field)

@@ -51,12 +51,11 @@ def registry() -> MemoryRegistry:
 
 def enrichment(registry: MemoryRegistry, *, same_frame: bytes, write_as: RecordSchema = WRITE_AS) -> Enrichment:
     return Enrichment(
-        topic=OUTPUT.topic,
+        contract=OUTPUT,
         read_as=READ_AS,
         write_as=write_as,
         encoder=Encoder(registry, OUTPUT.subject, WRITE_AS),
         same_frame=same_frame,
-        check=compile_rules(OUTPUT),
         event_id=field_getter("event_id"),
         pipeline_version="1.2.3",
         requests=requests(registry),
@@ -188,6 +187,27 @@ def test_an_output_without_a_place_for_the_decision_stops_the_start() -> None:
     known = registry()
     with pytest.raises(ConfigurationError, match="agent_metadata"):
         enrichment(known, same_frame=b"", write_as=READ_AS)
+
+
+def test_decisions_that_say_the_same_are_written_alike_and_others_apart() -> None:
+    known = registry()
+    source = Encoder(known, INPUT.subject, READ_AS)
+    made = enrichment(known, same_frame=source.prefix)
+    record = record_of(source, next(examples()))
+    done = work(record, Decoder(known, READ_AS).decode(record.value))
+    by_another = dataclasses.replace(done, decider=Decider(cast("Any", Named(name="session")), 1))
+    odd = dataclasses.replace(RULES, evidence=cast("Any", []))
+
+    def metadata(by: Work, decision: Decision) -> dict[str, Any]:
+        built = made.build(by, decision, NOTHING_SPENT, now_ms=7)
+        decoded: dict[str, Any] = Decoder(known, WRITE_AS).decode(built.value)["agent_metadata"]
+        return decoded
+
+    first = metadata(done, RULES)
+    assert first == metadata(done, dataclasses.replace(RULES)) == metadata(done, odd)
+    assert metadata(by_another, RULES) == first | {"agent": "session"}
+    assert metadata(done, dataclasses.replace(RULES, fields={"session": SESSION})) == first | {"session": SESSION}
+    assert metadata(done, dataclasses.replace(RULES, risk_score=0.2)) == first | {"risk_score": 0.2}
 
 
 SESSION = {"intent": "automate", "started_at": 1_760_000_000_000, "events": 9}

@@ -194,12 +194,11 @@ def _stages(settings: Settings, contracts: Contracts, topics: Topics, clients: C
 def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry) -> Enrichment:
     event_id = topics.output.fields.event_id
     return Enrichment(
-        topic=topics.output.topic,
+        contract=topics.output,
         read_as=contracts.record(topics.source.record),
         write_as=contracts.record(topics.output.record),
         encoder=_encoder(contracts, topics.output, registry),
         same_frame=_encoder(contracts, topics.source, registry).prefix,
-        check=compile_rules(topics.output),
         event_id=field_getter(event_id) if event_id else None,
         pipeline_version=version("headgate-enricher"),
         requests=_requests(contracts, topics, registry),

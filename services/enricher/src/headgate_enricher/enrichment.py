@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fastavro import parse_schema, schemaless_writer
 from headgate_runtime.errors import ConfigurationError, RejectedError
 from headgate_runtime.records import Headers, OutgoingRecord, Record
 from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, parse_traceparent
+from headgate_schemas import compile_rules
 
-from headgate_enricher.own_fields import OwnFields
+from headgate_enricher.decided import AGENT_METADATA, AgentMetadata, is_about_decision
 from headgate_enricher.work import AgentFaultError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from headgate_schemas import Getter, RecordSchema
+    from headgate_schemas import Getter, RecordSchema, TopicContract
     from headgate_schemas.agent import Decision, Event
 
+    from headgate_enricher.decided import Decided
     from headgate_enricher.gateway.spending import Spent
-    from headgate_enricher.intake import Check
     from headgate_enricher.review_requests import ReviewRequests
-    from headgate_enricher.routing import Decider
     from headgate_enricher.work import Work
 
-METADATA = ("agent_metadata", "processing_metadata")
+PROCESSING_METADATA: Final = "processing_metadata"
+METADATA = (AGENT_METADATA, PROCESSING_METADATA)
 PASSED_HEADERS = frozenset({TRACEPARENT, EVENT_ID})
 FRAME_BYTES = 5
-_UNWRITABLE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
 
 
 class ValueEncoder(Protocol):
@@ -49,12 +49,11 @@ class Enrichment:
     with, the event's bytes are copied and only the metadata is encoded; otherwise the whole record is. Both give the same bytes.
 
     Args:
-        topic: Output topic.
+        contract: The output topic.
         read_as: The input record.
         write_as: The output record.
         encoder: Encodes the output record.
         same_frame: Frame of an input value written with ``read_as``.
-        check: Rules of the output topic.
         event_id: Gives an event's id, for the header of a record that came without one; None leaves it out.
         pipeline_version: Version of the enricher.
         requests: Builds the records that ask for a review.
@@ -66,12 +65,11 @@ class Enrichment:
     def __init__(
         self,
         *,
-        topic: str,
+        contract: TopicContract,
         read_as: RecordSchema,
         write_as: RecordSchema,
         encoder: ValueEncoder,
         same_frame: bytes,
-        check: Check,
         event_id: Getter | None,
         pipeline_version: str,
         requests: ReviewRequests,
@@ -79,16 +77,19 @@ class Enrichment:
         fields = write_as.raw["fields"]
         missing = set(METADATA) - {field["name"] for field in fields}
         if missing:
-            raise ConfigurationError(f"Record {write_as.name} of topic {topic} needs the fields {sorted(missing)}.")
-        self._topic = topic
+            raise ConfigurationError(
+                f"Record {write_as.name} of topic {contract.topic} needs the fields {sorted(missing)}."
+            )
+        self._topic = contract.topic
         self._encoder = encoder
         self._prefix = encoder.prefix
-        rest = fields[len(read_as.raw["fields"]) :]
-        copyable = write_as.starts_with(read_as) and {field["name"] for field in rest} == set(METADATA)
+        rest = [field["name"] for field in fields[len(read_as.raw["fields"]) :]]
+        copyable = write_as.starts_with(read_as) and rest == list(METADATA)
         self._same_frame = same_frame if copyable else None
-        self._metadata_schema = parse_schema({"type": "record", "name": "part", "fields": rest})
-        self._own_fields = OwnFields(write_as, METADATA[0])
-        self._check = check
+        self._processing_schema = parse_schema(write_as.field_type(PROCESSING_METADATA))
+        self._decided = AgentMetadata(write_as, contract)
+        others = [rule for rule in contract.rules if not is_about_decision(rule)]
+        self._check = compile_rules(contract, only=others.__contains__) if others else None
         self._event_id = event_id
         self._pipeline_version = pipeline_version
         self._requests = requests
@@ -106,18 +107,16 @@ class Enrichment:
             AgentFaultError: The decision does not fit the output's contract.
         """
         record, event = work.record, work.event
+        decided = self._decided.of(work.decider, decision, spent)
+        processing = self._processing_metadata(record, now_ms)
         try:
-            metadata = {
-                "agent_metadata": self._agent_metadata(work.decider, decision, spent),
-                "processing_metadata": self._processing_metadata(record, now_ms),
-            }
-            value = self._encode(record, event, metadata)
+            value = self._encode(record, event, decided, processing)
         except RejectedError as error:
             raise AgentFaultError(f"{error}; mend the agent.") from error
-        except _UNWRITABLE as error:
-            raise AgentFaultError(f"The decision cannot be written: {type(error).__name__}; mend the agent.") from error
-        violation = self._check({**event, **metadata})
-        if violation is not None:
+        violation = self._check and self._check(
+            {**event, AGENT_METADATA: decided.value, PROCESSING_METADATA: processing}
+        )
+        if violation:
             raise AgentFaultError(f"{violation.message}; mend the agent.", violation.field, violation.rule)
         return OutgoingRecord(self._topic, record.key, value, self._headers(record, event))
 
@@ -129,42 +128,16 @@ class Enrichment:
         """
         return self._requests.build(output, reason, now_ms=now_ms)
 
-    def _encode(self, record: Record, event: Event, metadata: Mapping[str, Any]) -> bytes:
+    def _encode(self, record: Record, event: Event, decided: Decided, processing: Mapping[str, Any]) -> bytes:
         source = record.value
         if self._same_frame is None or source is None or not source.startswith(self._same_frame):
-            return self._encoder.encode({**event, **metadata})
+            return self._encoder.encode({**event, AGENT_METADATA: decided.value, PROCESSING_METADATA: processing})
         buffer = io.BytesIO()
         buffer.write(self._prefix)
         buffer.write(memoryview(source)[FRAME_BYTES:])
-        schemaless_writer(buffer, self._metadata_schema, metadata)
+        buffer.write(decided.written)
+        schemaless_writer(buffer, self._processing_schema, processing)
         return buffer.getvalue()
-
-    def _agent_metadata(self, decider: Decider, decision: Decision, spent: Spent) -> dict[str, Any]:
-        usage = spent.usage
-        metadata = {
-            "decision": decision.decision,
-            "decision_reason": decision.decision_reason,
-            "risk_score": decision.risk_score,
-            "priority": decision.priority,
-            "confidence": decision.confidence,
-            "agent": decider.name,
-            "agent_version": decider.version,
-            "revision": 0,
-            "tier": decision.tier,
-            "model_id": spent.model_id,
-            "prompt_hash": decision.prompt_hash,
-            "model_calls": spent.calls,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cost_microdollars": spent.cost_microdollars,
-            "fallback_reason": decision.fallback_reason,
-            "evidence": [
-                {"source": found.source, "name": found.name, "value": found.value} for found in decision.evidence
-            ],
-        }
-        if decision.fields:
-            self._own_fields.add(decision.fields, metadata)
-        return metadata
 
     def _processing_metadata(self, record: Record, now_ms: int) -> dict[str, Any]:
         return {
