@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import botocore.session
 import pytest
 from botocore.auth import SigV4Auth
@@ -15,14 +16,17 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ParamValidationError
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
+from headgate_enricher.bedrock import BedrockSettings, ModelFactory, ModelSettings
 from headgate_enricher.bedrock.conversation import plain_turns
 from headgate_enricher.bedrock.request import OPERATION, PROTOCOL, RequestWriter
+from headgate_enricher.bedrock.retries import perhaps_paid
 from headgate_enricher.bedrock.sigv4 import SignatureV4
 from headgate_enricher.bedrock.transport import read_plain
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_aws.chat_models.bedrock_converse import _messages_to_bedrock
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from pydantic import SecretStr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,6 +190,15 @@ def test_a_plain_answer_is_read_as_botocore_reads_it(given_answer: dict[str, Any
     parser = create_parser(PROTOCOL)
     wire = {"status_code": 200, "headers": headers, "body": body}
     assert read_plain(200, headers, body) == parser.parse(wire, SERVICE.operation_model(OPERATION).output_shape)
+
+
+@pytest.mark.parametrize("block", [{"toolUse": {"input": {}}}, {"toolUse": "x"}, {"unheard_of": 1}])
+def test_an_answer_that_cannot_be_read_is_known_to_be_paid_for(block: dict[str, Any]) -> None:
+    settings = BedrockSettings(api_key=SecretStr("x"), endpoint_url="http://127.0.0.1:9")
+    model = ModelFactory(settings).create(ModelSettings(id=MODEL))
+    with pytest.raises(aiohttp.ClientPayloadError) as caught:
+        model.parse({**answer(block), "ResponseMetadata": {}, "usage": {}})
+    assert perhaps_paid(caught.value)
 
 
 @pytest.mark.parametrize(

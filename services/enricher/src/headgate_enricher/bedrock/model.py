@@ -24,7 +24,7 @@ from headgate_enricher.bedrock.conversation import plain_turns
 from headgate_enricher.bedrock.request import ConverseRequest, Frame, RequestWriter
 from headgate_enricher.bedrock.retries import RetryPolicy
 from headgate_enricher.bedrock.signing import create_signer
-from headgate_enricher.bedrock.transport import ConverseTransport, TransportLimits
+from headgate_enricher.bedrock.transport import ConverseTransport, TransportLimits, unreadable
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
@@ -91,9 +91,16 @@ class AsyncBedrockConverse(ChatBedrockConverse):
         return await self.transport.converse(request, dict(self.default_headers or {}), left_s)
 
     def parse(self, answer: dict[str, Any], failed: int = 0) -> AIMessage:
-        """Make a message of an answer that came after so many failed attempts."""
+        """Make a message of an answer that came after so many failed attempts.
+
+        Raises:
+            aiohttp.ClientPayloadError: It cannot be read; it is paid for all the same.
+        """
         answer["ResponseMetadata"]["RetryAttempts"] = failed
-        message: AIMessage = _parse_response(answer, inline_reasoning_tags=self._inline_reasoning_tags_for_model())
+        try:
+            message: AIMessage = _parse_response(answer, inline_reasoning_tags=self._inline_reasoning_tags_for_model())
+        except Exception as error:  # langchain-aws takes an answer to be as documented
+            raise unreadable() from error
         name = self.base_model_id or self.model_id
         message.response_metadata |= {"model_provider": "bedrock_converse", "model_name": name}
         return message

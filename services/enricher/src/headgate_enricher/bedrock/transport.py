@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import orjson
 from botocore.exceptions import ClientError
-from botocore.parsers import create_parser
+from botocore.parsers import ResponseParserError, create_parser
 from yarl import URL
 
 from headgate_enricher.bedrock.request import OPERATION, PROTOCOL
@@ -123,12 +123,20 @@ class ConverseTransport:
         parsed = read_plain(status, received, body)
         if parsed is None:
             answer = {"status_code": status, "headers": received, "body": body}
-            parsed = self._parser.parse(answer, self._output)
+            try:
+                parsed = self._parser.parse(answer, self._output)
+            except ResponseParserError as error:
+                raise unreadable() from error
         if status >= _FIRST_ERROR_STATUS:
             raise ClientError(parsed, OPERATION)
         if "output" not in parsed or "usage" not in parsed:
-            raise aiohttp.ClientPayloadError("The endpoint answered 200 with something else than a Converse answer.")
+            raise unreadable()
         return parsed
+
+
+def unreadable() -> aiohttp.ClientPayloadError:
+    """The error of an answer that came and cannot be read."""
+    return aiohttp.ClientPayloadError("The endpoint answered with something else than a Converse answer.")
 
 
 def read_plain(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
