@@ -38,7 +38,7 @@ def new(
     following = [
         f"uv pip install -e {folder}",
         f"python -m pytest {folder}",
-        f"HEADGATE_ENRICHER_AGENTS='{json.dumps({name: ['*']})}' headgate local up",
+        f"HEADGATE_ENRICHER_AGENTS='{json.dumps({name: ['*']})}' headgate demo run",
     ]
     if as_json:
         typer.echo(json.dumps({"agent": name, "files": [str(path) for path in written], "next": following}, indent=2))
