@@ -26,7 +26,7 @@ from headgate_runtime.errors import UnavailableError
 from headgate_schemas.agent import Usage
 
 from tests.load.bounds import Bound, report
-from tests.load.model import Model
+from tests.load.model import EVERY_CALL_IS_MADE, Model
 from tests.load.outputs import Progress, exactness
 from tests.load.traffic import Pace, Traffic
 
@@ -50,7 +50,7 @@ ENVIRONMENT = {
     "HEADGATE_ENRICHER_MODELS__PRIMARY": json.dumps({"id": PRIMARY}),
     "HEADGATE_ENRICHER_MODELS__CHEAPER": json.dumps({"id": CHEAPER}),
     "HEADGATE_ENRICHER_EVENT_DEADLINE_S": "20",  # the budget shall decide, not how busy the machine is
-    "HEADGATE_ENRICHER_CACHED_ANSWERS": "0",  # every grey event is a demand
+    **EVERY_CALL_IS_MADE,
 }
 BOUNDS = (
     Bound("spend_over_limit_pct", at_most=2),

@@ -21,7 +21,7 @@ from headgate_schemas import Contracts
 
 from tests.chaos.kills import Killer, Recoveries
 from tests.load.bounds import Bound, report
-from tests.load.model import Model
+from tests.load.model import EVERY_CALL_IS_MADE, Model
 from tests.load.outputs import SOURCE, Reader, exactness, kept_answers
 from tests.load.traffic import Pace, Traffic
 
@@ -70,7 +70,7 @@ def main() -> int:
     kills, events = LONG if arguments.long else SHORT
     plan = Plan(arguments.kills or kills, arguments.events or events, arguments.seed)
     with tempfile.TemporaryDirectory() as scratch:
-        services = [Replicas("enricher", count=REPLICAS)]
+        services = [Replicas("enricher", REPLICAS, EVERY_CALL_IS_MADE)]
         with Platform(Path(scratch), services=services, progress=PlainProgress(sys.stderr)) as platform:
             figures, details = run(platform, plan)
     return report("chaos", "enricher", figures, BOUNDS, details)

@@ -19,7 +19,7 @@ from headgate_local.platform import Platform, Replicas
 from headgate_local.progress import PlainProgress
 
 from tests.load.bounds import Bound, report
-from tests.load.model import Model
+from tests.load.model import EVERY_CALL_IS_MADE, Model
 from tests.load.outputs import Reader, Seen, exactness
 from tests.load.traffic import Pace, Traffic
 
@@ -89,7 +89,9 @@ def main() -> int:
     throttled_s = LONG_S if parser.parse_args().long else SHORT_S
     with tempfile.TemporaryDirectory() as scratch:
         progress = PlainProgress(sys.stderr)
-        with Platform(Path(scratch), services=[Replicas("enricher")], progress=progress) as platform:
+        with Platform(
+            Path(scratch), services=[Replicas("enricher", 1, EVERY_CALL_IS_MADE)], progress=progress
+        ) as platform:
             window = throttle(platform, throttled_s)
             stats = Model(platform.endpoints.bedrock_url).stats()
             restarts = platform.processes["enricher-0"].starts - 1

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 
 TIMEOUT_S = 10.0
+EVERY_CALL_IS_MADE = {"HEADGATE_ENRICHER_CACHED_ANSWERS": "0"}
+"""Environment of an enricher under load: events of a pool come again and again, and each is to be asked about."""
 
 
 class Model:
