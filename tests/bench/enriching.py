@@ -101,7 +101,9 @@ class Bench:
         """Let a fresh enricher work off what was loaded."""
         self._enricher.start()
         try:
-            return self._rate(self._progress, sum(self._loaded_from.values()), events, lambda: self._enricher.pid)
+            return self._rate(
+                self._progress, sum(self._loaded_from.values()), events, lambda: self._enricher.worker_pid
+            )
         finally:
             self._enricher.stop()
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from headgate_enricher.budget.metrics import BudgetMetrics
 from headgate_enricher.gateway.metrics import GatewayMetrics
+from headgate_enricher.mcp.metrics import McpMetrics
 from headgate_enricher.metrics import EnricherMetrics
+from headgate_enricher.reviews.metrics import ReviewsMetrics
 from headgate_producer.metrics import ProducerMetrics
 from headgate_runtime.metrics import Metrics
 from headgate_writer.metrics import WriterMetrics
@@ -22,7 +24,8 @@ ROW = re.compile(r"\| `(\w+)` \| (\w+) \| (\w+) \| ([\w, ]*) ?\| .+ \|")
 SECTIONS: dict[str, list[Callable[[Metrics], Any]]] = {
     "Every service": [],
     "Producer": [ProducerMetrics],
-    "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics],
+    "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics, McpMetrics],
+    "Reviews": [ReviewsMetrics],
     "Writer": [WriterMetrics],
 }
 

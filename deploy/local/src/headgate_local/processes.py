@@ -91,6 +91,16 @@ class ServiceProcess:
         return self._process.pid if self._process is not None and self.running else None
 
     @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker: the child of a service that keeps one, else the process itself."""
+        pid = self.pid
+        try:
+            children = psutil.Process(pid).children() if pid is not None else []
+        except psutil.NoSuchProcess:
+            return None
+        return children[0].pid if children else pid
+
+    @property
     def running(self) -> bool:
         """Whether the process lives, ready or not."""
         return self._process is not None and self._process.poll() is None
@@ -184,6 +194,12 @@ class ServiceProcess:
             if self._process is not None:
                 self._process.kill()
                 self._process.wait()
+
+    def kill9_worker(self) -> None:
+        """Kill the worker at once, as the kernel does when memory is short; a service that keeps one replaces it."""
+        worker = self.worker_pid
+        if worker is not None:
+            os.kill(worker, signal.SIGKILL)
 
     def rss_bytes(self) -> int:
         """Resident memory of the process and its children now; 0 when it does not run."""

@@ -9,5 +9,6 @@ if __name__ == "__main__":
 
     from headgate_enricher.app import build
     from headgate_enricher.config import Settings
+    from headgate_enricher.preload import preload
 
-    sys.exit(run(Settings, build))
+    sys.exit(run(Settings, build, preload))

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
@@ -21,6 +22,7 @@ from headgate_runtime.closing import closing
 from headgate_runtime.config import ServiceSettings, unknown_variables
 from headgate_runtime.control import control_app
 from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError, InDoubtError
+from headgate_runtime.keeper import keep
 from headgate_runtime.logs import configure_logs
 from headgate_runtime.masking import masked
 from headgate_runtime.service import Runnable, Service
@@ -57,7 +59,11 @@ _ENDINGS: Final = (
 _WITH_TRACEBACK: Final = (HeadgateError, Exception)
 
 
-def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -> int:
+def run(
+    settings_type: type[_Settings],
+    build: Callable[[_Settings], Service],
+    preload: Callable[[_Settings], None] | None = None,
+) -> int:
     """Run a service until a signal stops it; return the exit code of the process.
 
     0 after a clean stop, 1 after a fault, 2 where the configuration is at fault, 3 where another instance has taken
@@ -67,6 +73,8 @@ def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -
     Args:
         settings_type: The service's settings; read from the environment here.
         build: Wires the service.
+        preload: Imports what the service is made of, and opens nothing. With it the service runs in a child process,
+            which is replaced at once where a signal kills it (see ``keeper``).
     """
     settings = _settings(settings_type)
     if settings is None:
@@ -74,14 +82,26 @@ def run(settings_type: type[_Settings], build: Callable[[_Settings], Service]) -
     prefix = settings_type.model_config.get("env_prefix", "")
     name = prefix.removeprefix("HEADGATE_").strip("_").lower()
     configure_logs(name, settings.log_level, instance=settings.instance)
-    try:
+
+    def serve(restarts: int) -> None:
         with spans_exported(settings.tracing, service=name, instance=settings.instance):
-            _serve(settings, build)
+            _serve(settings, build, restarts)
+
+    if preload is None:
+        return _ending(partial(serve, 0), "stopped")
+    return _ending(partial(preload, settings)) or keep(lambda restarts: _ending(partial(serve, restarts), "stopped"))
+
+
+def _ending(step: Callable[[], None], event: str | None = None) -> int:
+    """Take a step of the process's life; returns its exit code."""
+    try:
+        step()
     except Exception as error:  # noqa: BLE001 - the end of the process: whatever it is belongs in the log and the exit code
         kinds, event, code = next(ending for ending in _ENDINGS if isinstance(error, ending[0]))
         _log.error(event, error=str(error), kind=type(error).__name__, exc_info=kinds in _WITH_TRACEBACK)
         return code
-    _log.info("stopped")
+    if event is not None:
+        _log.info(event)
     return EXIT_OK
 
 
@@ -97,9 +117,10 @@ def _settings(settings_type: type[_Settings]) -> _Settings | None:
         return None
 
 
-def _serve(settings: _Settings, build: Callable[[_Settings], Service]) -> None:
+def _serve(settings: _Settings, build: Callable[[_Settings], Service], restarts: int) -> None:
     auth = ControlAuth.from_file(settings.http.control_token_file)
     service = build(settings)
+    service.metrics.worker_restarts.set(restarts)
     # What the start has made stays: a collector that walks it again and again only makes events wait.
     gc.freeze()
     # What is under way or remembered goes without the collector's help; the default has it look again and again.

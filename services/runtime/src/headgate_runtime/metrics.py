@@ -20,6 +20,7 @@ class Metrics:
         records_consumed: Records handed to the worker, by topic.
         lag: Records behind the end of the topic, by topic and partition.
         poll_age: Seconds since the loop's last iteration.
+        worker_restarts: Workers before this one, all of them killed.
         loop_state: What the loop is doing.
     """
 
@@ -30,6 +31,9 @@ class Metrics:
             "consumer_lag_records", "Records behind the end of the partition.", ("topic", "partition")
         )
         self.poll_age = self.gauge("poll_age_seconds", "Seconds since the loop's last iteration.")
+        self.worker_restarts = self.gauge(
+            "worker_restarts", "Workers that a signal killed and that were replaced since the process began."
+        )
         self.loop_state = Enum(
             "headgate_loop_state", "What the loop is doing.", states=list(LOOP_STATES), registry=self.registry
         )
