@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 from headgate_enricher.deliberation import Deliberation
+from headgate_enricher.gateway.concurrency import AdaptiveLimit, Slots
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent, current_spending
 from headgate_enricher.judge import Judge
 from headgate_enricher.lanes import Lanes
@@ -72,13 +73,12 @@ class ScriptedAgent:
 
 
 def ask(deliberate: Callable[[GreyCase], Awaitable[Decision]], seconds: float = 5.0) -> Answer:
-    return asyncio.run(deliberation(2).ask(due(deliberate, time.monotonic() + seconds), CASE))
+    return asyncio.run(deliberation().ask(due(deliberate, time.monotonic() + seconds), CASE))
 
 
-def deliberation(max_in_flight: int) -> Deliberation:
+def deliberation() -> Deliberation:
     return Deliberation(
         tenant=lambda event: event.get("owner"),
-        max_in_flight=max_in_flight,
         reason_of=lambda _: "classified",
     )
 
@@ -128,35 +128,20 @@ def test_past_the_deadline_there_is_no_decision() -> None:
 
 
 def test_waiting_for_a_free_call_counts_towards_the_deadline() -> None:
-    async def ask_forever(case: GreyCase) -> Decision:
-        current_spending().asked("model")
-        return await forever(case)
-
     async def run() -> list[Answer]:
-        asking, until = deliberation(1), due(ask_forever, time.monotonic() + 0.05)
+        slots = Slots(AdaptiveLimit(1))
+
+        async def ask_forever(case: GreyCase) -> Decision:
+            await slots.acquire()
+            current_spending().asked("model")
+            return await forever(case)
+
+        asking, until = deliberation(), due(ask_forever, time.monotonic() + 0.05)
         return await asyncio.gather(asking.ask(until, CASE), asking.ask(until, CASE))
 
     answers = asyncio.run(run())
     assert [(answer.reason, answer.spent.model_id) for answer in answers] == [("deadline", "model"), ("deadline", None)]
     assert [answer.spent.calls for answer in answers] == [1, 0]
-
-
-def test_no_more_calls_than_allowed_run_at_once() -> None:
-    running: list[int] = [0, 0]
-
-    async def count(_: GreyCase) -> Decision:
-        running[0] += 1
-        running[1] = max(running)
-        await asyncio.sleep(0.01)
-        running[0] -= 1
-        return MODEL
-
-    async def run() -> list[Answer]:
-        asking, until = deliberation(3), due(count, time.monotonic() + 5)
-        return await asyncio.gather(*(asking.ask(until, CASE) for _ in range(20)))
-
-    assert all(answer.decision == MODEL for answer in asyncio.run(run()))
-    assert running[1] == 3
 
 
 def test_what_a_model_raises_becomes_a_reason() -> None:
@@ -313,7 +298,7 @@ def test_a_log_line_about_an_event_names_it_and_its_trace_and_no_payload(monkeyp
     traced.record.headers = TRACED
     with capture_logs() as lines:
         Judge([failing]).triage([traced])
-        asyncio.run(deliberation(1).ask(traced, GreyCase({"secret": SECRET}, {}, FLOOR)))
+        asyncio.run(deliberation().ask(traced, GreyCase({"secret": SECRET}, {}, FLOOR)))
     remembering, deliberating = lines
     assert NAMED.items() <= remembering.items()
     assert NAMED.items() <= deliberating.items()

@@ -176,7 +176,7 @@ def _encoder(contracts: Contracts, topic: TopicContract, registry: SchemaRegistr
 def _stages(settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, routing: Routing) -> Stages:
     stages = Stages(
         judge=Judge(routing.deciders),
-        ask=_deliberation(settings, topics).ask,
+        ask=_deliberation(topics).ask,
         enrichment=_enrichment(contracts, topics, clients.registry),
         dead_letters=DeadLetters(
             _encoder(contracts, topics.dead_letters, clients.registry),
@@ -225,11 +225,10 @@ def _routing(settings: Settings, topics: Topics, calls: Calls, external: OpenToo
     return Routing(by_type, topics.source.fields.type)
 
 
-def _deliberation(settings: Settings, topics: Topics) -> Deliberation:
+def _deliberation(topics: Topics) -> Deliberation:
     tenant = topics.source.fields.tenant
     return Deliberation(
         tenant=field_getter(tenant) if tenant else None,
-        max_in_flight=settings.max_in_flight,
         reason_of=reason_of,
     )
 

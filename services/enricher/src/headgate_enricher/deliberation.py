@@ -36,13 +36,12 @@ class _Outcome(NamedTuple):
 
 
 class Deliberation:
-    """Asks the agents' models about grey events, at most ``max_in_flight`` at a time.
+    """Asks the agents' models about grey events; how many calls run at a time is the gateway's to say.
 
     Lives on the model thread's event loop. An agent's own exceptions never pass: each becomes an answer with a reason.
 
     Args:
         tenant: Gives an event's tenant, whose budget pays; None where the contract names no such field.
-        max_in_flight: Events under deliberation at the same time.
         reason_of: Gives the reason code of an error a model raised.
         clock: Monotonic seconds.
     """
@@ -51,12 +50,10 @@ class Deliberation:
         self,
         *,
         tenant: Getter | None,
-        max_in_flight: int,
         reason_of: ReasonOf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tenant = tenant
-        self._free = asyncio.Semaphore(max_in_flight)
         self._reason_of = reason_of
         self._clock = clock
         self._logged_s: dict[str, float] = {}
@@ -78,7 +75,7 @@ class Deliberation:
 
     async def _deliberate(self, work: Work, case: GreyCase) -> _Outcome:
         try:
-            async with asyncio.timeout(work.deadline_s - self._clock()) as limit, self._free:
+            async with asyncio.timeout(work.deadline_s - self._clock()) as limit:
                 return _Outcome(await work.decider.agent.deliberate(case))
         except ModelAnswerError as error:
             self._log(error.reason, error, work)

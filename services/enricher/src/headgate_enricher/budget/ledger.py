@@ -166,6 +166,10 @@ class Ledger:
                     return False
         return True
 
+    def limits_none(self, entry: Reserve) -> bool:
+        """Say whether no limit touches a reservation, whatever its amount."""
+        return all(self.limits.of(scope, length) is None for scope in entry.scopes() for length in LENGTHS)
+
     def holds(self, reservation_id: str) -> bool:
         """Say whether a reservation is granted and not settled."""
         return reservation_id in self._open

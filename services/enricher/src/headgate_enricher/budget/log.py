@@ -121,6 +121,17 @@ class BudgetLog:
         with self._lock:
             return self._follower is None or self._follower.ledger.fits(entry, _now_ms())
 
+    def grant_unlimited(self, entry: Reserve) -> bool:
+        """Grant a reservation that no limit touches, without waiting for the log, where it is written all the same.
+
+        A limit that was set a moment ago counts the calls that were granted so meanwhile.
+        """
+        with self._lock:
+            unlimited = self._open and self._follower is not None and self._follower.ledger.limits_none(entry)
+        if unlimited:
+            self._send(entry)
+        return unlimited
+
     def ask(self, entry: Reserve | SetLimits) -> Future[bool]:
         """Write an entry; the future says whether the log has granted it.
 

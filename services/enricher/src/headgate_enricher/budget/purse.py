@@ -56,6 +56,8 @@ class LedgerPurse:
             BudgetUnavailableError: The ledger did not answer in time.
         """
         entry = Reserve(self._log.new_id(), agent, tenant, Amount(tokens, cost_microdollars))
+        if self._log.grant_unlimited(entry):
+            return LedgerReservation(self._log, entry.id)
         # What is refused here would be refused there too, and a demand far above the limit must not fill the log.
         granted = self._log.fits(entry) and await self._ask(entry)
         if not granted:

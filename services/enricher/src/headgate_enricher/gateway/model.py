@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import var_child_runnable_config
 from pydantic import ConfigDict, Field
 
@@ -14,12 +16,14 @@ from headgate_enricher.gateway.endpoint import Question
 from headgate_enricher.gateway.spending import current_spending
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
-    from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import RunnableConfig
+
+_ASYNC_ONLY = "This model is called with ainvoke: a blocking call has no deadline and no budget."
 
 
 class GatewayModel(BaseChatModel):
@@ -50,7 +54,8 @@ class GatewayModel(BaseChatModel):
         Raises:
             ValueError: One of them cannot be used so, such as one that cannot be forced to call a tool.
         """
-        return self.bind(**self.calls.routes.bind({"tools": tools, "tool_choice": tool_choice, **kwargs}))
+        bound = self.calls.routes.bind({"tools": tools, "tool_choice": tool_choice, **kwargs})
+        return BoundModel(self, bound)
 
     async def ainvoke(
         self,
@@ -76,7 +81,33 @@ class GatewayModel(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _generate(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        raise NotImplementedError("This model is called with ainvoke: a blocking call has no deadline and no budget.")
+        raise NotImplementedError(_ASYNC_ONLY)
+
+
+class BoundModel(Runnable[Any, AIMessage]):
+    """A ``GatewayModel`` with what was bound to it; unlike langchain's binding it merges no configurations.
+
+    Args:
+        model: The model.
+        bound: Arguments of every call.
+    """
+
+    def __init__(self, model: GatewayModel, bound: Mapping[str, Any]) -> None:
+        self._model = model
+        self._bound = bound
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 (langchain's signature)
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Ask once; see ``GatewayModel.ainvoke``."""
+        return await self._model.ainvoke(input, config, **{**self._bound, **kwargs})
+
+    def invoke(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Refuse; see ``GatewayModel``."""
+        raise NotImplementedError(_ASYNC_ONLY)
 
 
 def _listening(config: RunnableConfig | None) -> bool:
