@@ -76,9 +76,10 @@ def ask(deliberate: Callable[[GreyCase], Awaitable[Decision]], seconds: float = 
     return asyncio.run(deliberation().ask(due(deliberate, time.monotonic() + seconds), CASE))
 
 
-def deliberation() -> Deliberation:
+def deliberation(most: int = 2) -> Deliberation:
     return Deliberation(
         tenant=lambda event: event.get("owner"),
+        most=most,
         reason_of=lambda _: "classified",
     )
 
@@ -142,6 +143,24 @@ def test_waiting_for_a_free_call_counts_towards_the_deadline() -> None:
     answers = asyncio.run(run())
     assert [(answer.reason, answer.spent.model_id) for answer in answers] == [("deadline", "model"), ("deadline", None)]
     assert [answer.spent.calls for answer in answers] == [1, 0]
+
+
+def test_no_more_deliberations_than_allowed_run_at_once() -> None:
+    running: list[int] = [0, 0]
+
+    async def count(_: GreyCase) -> Decision:
+        running[0] += 1
+        running[1] = max(running)
+        await asyncio.sleep(0.01)
+        running[0] -= 1
+        return MODEL
+
+    async def run() -> list[Answer]:
+        asking, until = deliberation(3), due(count, time.monotonic() + 5)
+        return await asyncio.gather(*(asking.ask(until, CASE) for _ in range(20)))
+
+    assert all(answer.decision == MODEL for answer in asyncio.run(run()))
+    assert running[1] == 3
 
 
 def test_what_a_model_raises_becomes_a_reason() -> None:

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 
 SERVICE = "enricher"
 PROGRESS_TIMEOUT_S = 20.0  # with the committed offsets' 15 s well below the time at which the loop counts as stalled
+READY_SHARE = 2  # one in so many of the calls that may run waits with its prompt ready
 READY_WAIT_S = 30.0  # on top of what a model may take
 
 
@@ -176,7 +177,7 @@ def _encoder(contracts: Contracts, topic: TopicContract, registry: SchemaRegistr
 def _stages(settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, routing: Routing) -> Stages:
     stages = Stages(
         judge=Judge(routing.deciders),
-        ask=_deliberation(topics).ask,
+        ask=_deliberation(settings, topics).ask,
         enrichment=_enrichment(contracts, topics, clients.registry),
         dead_letters=DeadLetters(
             _encoder(contracts, topics.dead_letters, clients.registry),
@@ -225,10 +226,11 @@ def _routing(settings: Settings, topics: Topics, calls: Calls, external: OpenToo
     return Routing(by_type, topics.source.fields.type)
 
 
-def _deliberation(topics: Topics) -> Deliberation:
+def _deliberation(settings: Settings, topics: Topics) -> Deliberation:
     tenant = topics.source.fields.tenant
     return Deliberation(
         tenant=field_getter(tenant) if tenant else None,
+        most=settings.max_in_flight + -(-settings.max_in_flight // READY_SHARE),
         reason_of=reason_of,
     )
 

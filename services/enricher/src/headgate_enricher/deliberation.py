@@ -36,12 +36,14 @@ class _Outcome(NamedTuple):
 
 
 class Deliberation:
-    """Asks the agents' models about grey events; how many calls run at a time is the gateway's to say.
+    """Asks the agents' models about grey events, about a fixed number of them at a time.
 
     Lives on the model thread's event loop. An agent's own exceptions never pass: each becomes an answer with a reason.
 
     Args:
         tenant: Gives an event's tenant, whose budget pays; None where the contract names no such field.
+        most: Events under deliberation at the same time. More than the gateway lets call at once, so that there is
+            always one with its prompt ready; not all there are, for those that begin keep the loop from answers.
         reason_of: Gives the reason code of an error a model raised.
         clock: Monotonic seconds.
     """
@@ -50,10 +52,12 @@ class Deliberation:
         self,
         *,
         tenant: Getter | None,
+        most: int,
         reason_of: ReasonOf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tenant = tenant
+        self._free = asyncio.Semaphore(most)
         self._reason_of = reason_of
         self._clock = clock
         self._logged_s: dict[str, float] = {}
@@ -75,7 +79,7 @@ class Deliberation:
 
     async def _deliberate(self, work: Work, case: GreyCase) -> _Outcome:
         try:
-            async with asyncio.timeout(work.deadline_s - self._clock()) as limit:
+            async with asyncio.timeout(work.deadline_s - self._clock()) as limit, self._free:
                 return _Outcome(await work.decider.agent.deliberate(case))
         except ModelAnswerError as error:
             self._log(error.reason, error, work)
