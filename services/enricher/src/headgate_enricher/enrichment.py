@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fastavro import parse_schema, schemaless_writer
 from headgate_runtime.errors import ConfigurationError, RejectedError
 from headgate_runtime.records import Headers, OutgoingRecord, Record
-from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, parse_traceparent
+from headgate_runtime.tracing import EVENT_ID, TRACEPARENT
 
 from headgate_enricher.own_fields import OwnFields
+from headgate_enricher.way import AGENT_METADATA, PROCESSING_METADATA, processing_metadata
 from headgate_enricher.work import AgentFaultError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from headgate_enricher.routing import Decider
     from headgate_enricher.work import Work
 
-METADATA = ("agent_metadata", "processing_metadata")
+METADATA = (AGENT_METADATA, PROCESSING_METADATA)
 PASSED_HEADERS = frozenset({TRACEPARENT, EVENT_ID})
 FRAME_BYTES = 5
 _UNWRITABLE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
@@ -109,7 +110,7 @@ class Enrichment:
         try:
             metadata = {
                 "agent_metadata": self._agent_metadata(work.decider, decision, spent),
-                "processing_metadata": self._processing_metadata(record, now_ms),
+                "processing_metadata": processing_metadata(record, now_ms, self._pipeline_version),
             }
             value = self._encode(record, event, metadata)
         except RejectedError as error:
@@ -165,17 +166,6 @@ class Enrichment:
         if decision.fields:
             self._own_fields.add(decision.fields, metadata)
         return metadata
-
-    def _processing_metadata(self, record: Record, now_ms: int) -> dict[str, Any]:
-        return {
-            "ingestion_time": record.timestamp_ms,
-            "processing_time": now_ms,
-            "pipeline_version": self._pipeline_version,
-            "source_topic": record.topic,
-            "source_partition": record.partition,
-            "source_offset": record.offset,
-            "trace_id": parse_traceparent(record.headers),
-        }
 
     def _headers(self, record: Record, event: Event) -> Headers:
         passed = {name: value for name, value in record.headers if name in PASSED_HEADERS}
