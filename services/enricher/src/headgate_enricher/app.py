@@ -19,6 +19,7 @@ from headgate_runtime.records import ENVELOPE_BYTES, TopicPartition
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
 from headgate_runtime.state import StateStore
+from pydantic import SecretStr
 
 from headgate_enricher.agents import load_agent
 from headgate_enricher.assembly import SERVICE, StageAssembly
@@ -97,7 +98,9 @@ def build(settings: Settings) -> Service:
     existing = KafkaAdmin(settings.kafka).topics()
     check_topics(topics, existing)
     registry = ConfluentRegistry(settings.registry)
-    connections = max(settings.bedrock.max_connections, settings.max_in_flight)
+    bedrock: dict[str, object] = {"max_connections": max(settings.bedrock.max_connections, settings.max_in_flight)}
+    if not topics.answers_kept:
+        bedrock["api_key"] = SecretStr("recorded")  # nobody needs to have credentials, and nobody is asked with them
     # The producer comes first: taking over the transactional id settles what the last holder left open.
     clients = Clients(
         transactions=KafkaTransactionalProducer(
@@ -108,7 +111,7 @@ def build(settings: Settings) -> Service:
         registry=registry,
         read_compacted=partial(read_compacted, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
         read_range=partial(read_range, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
-        models=ModelFactory(settings.bedrock.model_copy(update={"max_connections": connections})),
+        models=ModelFactory(settings.bedrock.model_copy(update=bedrock)),
         open_budget=_budget(settings, contracts, existing, registry),
         recorded=_recorded(settings, contracts, topics, existing, registry),
     )

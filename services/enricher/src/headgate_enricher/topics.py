@@ -93,16 +93,21 @@ def find_topics(settings: Settings, contracts: Contracts) -> Topics:
             contracts.topic(settings.progress_topic),
             contracts.topic(settings.results_topic),
             contracts.topic(settings.memory_topic),
-            _dead_letters(contracts, settings.divergence_topic if settings.role == "shadow" else settings.topic),
+            _dead_letters(contracts, _failing(settings)),
         )
         if settings.role == "shadow":
-            # The dead letters of decided events are the writer's.
             return replace(topics, source=topics.output, output=contracts.topic(settings.divergence_topic))
     except ContractError as error:
         raise ConfigurationError(str(error)) from error
     if settings.role == "replay":
         return _replayed(topics, settings.replay.topic or "", recorded=settings.replay.recorded)
     return topics
+
+
+def _failing(settings: Settings) -> str:
+    """The topic whose contract names the dead letters; those of decided events are the writer's."""
+    names = {"decide": settings.topic, "shadow": settings.divergence_topic, "replay": settings.output_topic}
+    return names[settings.role]
 
 
 def _dead_letters(contracts: Contracts, topic: str) -> TopicContract:
