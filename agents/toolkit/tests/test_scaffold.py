@@ -112,6 +112,6 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     check_name(LONG)
 
 
-def test_the_command_is_contributed_as_agent() -> None:
-    (found,) = entry_points(group="headgate.commands", name="agent")
+def test_the_command_is_contributed_beside_others_about_agents() -> None:
+    (found,) = entry_points(group="headgate.agent_commands", name="new")
     assert found.load() is app
