@@ -39,7 +39,7 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["shop", LONG])
 def test_a_new_agent_passes_its_own_tests_and_the_workspace_s_lints(workspace: Path, name: str) -> None:
-    result = CliRunner().invoke(app, ["new", name, "--into", str(workspace / "agents"), "--json"])
+    result = CliRunner().invoke(app, [name, "--into", str(workspace / "agents"), "--json"])
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     folder = workspace / "agents" / name
@@ -89,7 +89,7 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     kept = tmp_path / "shop" / "mine.txt"
     kept.write_text("mine", "utf-8")
-    result = CliRunner().invoke(app, ["new", "shop", "--into", str(tmp_path)])
+    result = CliRunner().invoke(app, ["shop", "--into", str(tmp_path)])
     assert result.exit_code == 1
     assert "is there already and stays as it is" in result.output
     assert [*(tmp_path / "shop").iterdir()] == [kept]
@@ -105,13 +105,13 @@ def test_a_name_that_is_none_is_refused_and_an_example_given(name: str) -> None:
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     for name, why in {"risk": "already", "toolkit": "package that agents use"}.items():
-        result = CliRunner().invoke(app, ["new", name, "--into", str(tmp_path)])
+        result = CliRunner().invoke(app, [name, "--into", str(tmp_path)])
         assert result.exit_code == 2
         assert why in " ".join(result.output.replace("\u2502", " ").split())
     assert list(tmp_path.iterdir()) == []
     check_name(LONG)
 
 
-def test_the_command_is_contributed_as_agent() -> None:
-    (found,) = entry_points(group="headgate.commands", name="agent")
+def test_the_command_is_contributed_beside_others_about_agents() -> None:
+    (found,) = entry_points(group="headgate.agent_commands", name="new")
     assert found.load() is app

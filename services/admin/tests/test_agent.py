@@ -59,6 +59,6 @@ def test_an_agent_without_an_evaluation_is_wrong_usage_and_those_that_have_one_a
 def test_other_packages_add_commands_to_the_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "headgate_test_new.py").write_text(EVALUATION)
     monkeypatch.syspath_prepend(tmp_path)
-    offers = [*installed(cli.GROUP), EntryPoint("new", "headgate_test_new:app", cli.GROUP)]
+    offers = [*installed(cli.GROUP), EntryPoint("more", "headgate_test_new:app", cli.GROUP)]
     listing = CliRunner().invoke(make_group("headgate agent", lambda: offers, description="Agents."), ["--help"])
-    assert (listing.exit_code, "eval" in listing.stdout, "new" in listing.stdout) == (0, True, True)
+    assert (listing.exit_code, "eval" in listing.stdout, "more" in listing.stdout) == (0, True, True)

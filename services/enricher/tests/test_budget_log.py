@@ -40,7 +40,13 @@ class Replica:
     """A running ledger with its purse."""
 
     def __init__(
-        self, broker: MemoryBroker, name: str, limits: LimitTable, *, timeout_s: float = 5.0, checkpoint: int = 1000
+        self,
+        broker: MemoryBroker,
+        name: str,
+        limits: LimitTable | None,
+        *,
+        timeout_s: float = 5.0,
+        checkpoint: int = 1000,
     ) -> None:
         self.metrics = Metrics()
         metrics = BudgetMetrics(self.metrics)
@@ -80,7 +86,7 @@ def broker() -> MemoryBroker:
 def start(broker: MemoryBroker) -> Iterator[Callable[..., Replica]]:
     with ExitStack() as stack:
 
-        def start(name: str = "a", limits: LimitTable = HUNDRED, **options: float) -> Replica:
+        def start(name: str = "a", limits: LimitTable | None = HUNDRED, **options: float) -> Replica:
             replica = Replica(broker, name, limits, **options)
             stack.callback(replica.log.close)
             return replica
@@ -99,6 +105,13 @@ def test_replicas_share_a_limit_and_a_settled_call_makes_room(start: Callable[..
     assert second.reserve(90) is not None
     assert second.reserve(1) is None
     assert second.metric("refusals_total", reason="over_limit") == 2
+
+
+def test_a_replica_that_proposes_no_limits_keeps_to_those_of_others(start: Callable[..., Replica]) -> None:
+    deciding, guest = start("a"), start("b", None)
+    assert guest.reserve(101) is None
+    assert deciding.reserve(101) is None
+    assert guest.reserve(100) is not None
 
 
 def test_a_restarted_replica_knows_what_was_spent_and_what_a_crashed_one_had_set_aside(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from headgate_enricher.agents import load_agent
 from headgate_enricher.dispatcher import Dispatcher
-from headgate_enricher.intake import Intake, RoutedIntake
+from headgate_enricher.intake import Intake, PassedOverError, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.outbox import Outbox
@@ -49,6 +49,7 @@ class Surroundings:
     limits: Limits = field(default_factory=Limits)
     registry_away: bool = False
     model_hangs: bool = False
+    asks: bool = True
     now_s: float = 0.0
     asked: list[Work] = field(default_factory=list)
     answers: list[tuple[Work, Answer]] = field(default_factory=list)
@@ -105,6 +106,8 @@ class Surroundings:
         return OutgoingRecord("progress", str(source).encode(), str(mark.watermark).encode())
 
     def decode(self, value: bytes | None) -> dict[str, Any]:
+        if value == b"passed":
+            raise PassedOverError
         if self.registry_away:
             raise UnavailableError("the registry does not answer")
         review = value.decode() if value in {b"uncertain", b"wrong"} else None
@@ -133,7 +136,9 @@ class Surroundings:
         padding = b" " * len(record.value or b"") if (record.value or b"").startswith(b"large") else b""
         return OutgoingRecord("out", record.key, str(record.offset).encode() + padding)
 
-    def ask(self, output: OutgoingRecord, reason: str, **_: object) -> OutgoingRecord:
+    def ask(self, output: OutgoingRecord, reason: str, **_: object) -> OutgoingRecord | None:
+        if not self.asks:
+            return None
         if reason == "wrong":
             raise AgentFaultError("no such reason; mend the agent.")
         return OutgoingRecord("reviews", output.key, reason.encode() + b" " + (output.value or b""))
@@ -262,6 +267,26 @@ def test_a_person_is_asked_in_the_transaction_of_the_decision_and_nothing_waits(
     count = world.metrics.registry.get_sample_value
     assert count("headgate_reviews_requested_total", {"reason": "uncertain"}) == 2
     assert count("headgate_decision_latency_seconds_count") == 5
+
+
+def test_where_nobody_is_to_be_asked_no_review_is_counted() -> None:
+    world = Surroundings(asks=False)
+    world.feed(b"uncertain")
+    world.pass_time()
+    assert (world.committed(), world.broker.records("reviews")) == ([0], [])
+    count = world.metrics.registry.get_sample_value
+    assert count("headgate_reviews_requested_total", {"reason": "uncertain"}) is None
+
+
+def test_what_is_passed_over_is_done_without_an_output() -> None:
+    world = Surroundings()
+    world.feed(b"grey", b"passed", b"passed")
+    world.pass_time()
+    assert (world.committed(), world.broker.committed("group")) == ([], {SOURCE: 0})
+    world.answers = [(world.asked[0], Answer(RULES, None, seconds=0.1))]
+    world.pass_time()
+    assert (world.committed(), world.broker.committed("group")) == ([0], {SOURCE: 3})
+    assert not world.dispatcher.busy()
 
 
 def test_a_model_thread_that_does_not_end_leaves_no_transaction_open() -> None:

@@ -61,7 +61,9 @@ class Path:
         self.seen_inside: list[int] = []
         self.away = False
         transactions = MemoryTransactionalProducer(self.broker, "t")
-        plain = Stages(cast("Any", self), self.ask, cast("Any", self), cast("Any", self), Outbox(transactions))
+        plain = Stages(
+            cast("Any", self), cast("Any", self), self.ask, cast("Any", self), cast("Any", self), Outbox(transactions)
+        )
         self.stages = traced_stages(plain, transactions, group="enricher", tracer=provider.get_tracer("test"))
         self.partition = Partition(SOURCE, cast("PartitionProgress", None), ())
 

@@ -107,7 +107,7 @@ def test_a_call_cut_off_at_the_deadline_is_a_call_whose_price_record_budget_and_
 
     spent = asyncio.run(cut_off())
     assert (spent, spent.calls) == (Spent(PRIMARY, Usage(), 0, unanswered=1), 1)
-    [(_, _, most_microdollars)] = purse.reserved
+    [(*_, most_microdollars)] = purse.reserved
     assert purse.settled == {}
     assert world.value("model_unsettled_microdollars_total", model=PRIMARY) == most_microdollars
     assert world.value("model_attempts_total", model=PRIMARY, outcome="cancelled") == 1

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING
 
 import psutil
+from headgate_runtime.children import tied_to_parent
 
 from headgate_local.config import inherited_environment
 from headgate_local.folder import StackError
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 LOG_BYTES = 20 << 20
 TAIL_BYTES = 3000
 POLL_S = 0.05
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +134,7 @@ class ServiceProcess:
                     cwd=self.spec.folder,
                     env=inherited_environment() | dict(self.spec.environment),
                     start_new_session=True,  # a Ctrl-C at the terminal is for us: we stop the children in order
-                    preexec_fn=_tie_to_parent(self.spec.death_signal),  # noqa: PLW1509 - only prctl and getppid run there
+                    preexec_fn=tied_to_parent(self.spec.death_signal),  # noqa: PLW1509 - only prctl and getppid run there
                 )
             ProcessIdentity.of(self._process.pid).write(self.spec.pid_file)
             self._wanted = True
@@ -236,22 +233,3 @@ def _prepare_log(log: Path) -> int:
         return size
     log.replace(log.with_suffix(".log.1"))
     return 0
-
-
-@cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None)
-
-
-def _tie_to_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """What a new child calls before its program, so that it cannot outlive us; elsewhere pid files do that at the next start."""
-    if sys.platform != "linux":
-        return None
-    libc, parent = _libc(), os.getpid()
-
-    def tie() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # the parent died before prctl: no signal will come
-            os._exit(1)
-
-    return tie

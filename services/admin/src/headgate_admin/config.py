@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,8 @@ class AdminSettings(BaseSettings):
         replication_factor: Of topics to create; -1 takes the brokers' default.
         reviews_topic: Topic of the decisions that a person should see.
         outcomes_topic: Topic of what people decided on them.
+        enriched_topic: Topic of the decided events.
+        divergence_topic: Topic of what shadow agents decide beside what holds.
         reviewer: Who decides on reviews; None until somebody says so.
         local_stack: The local stack that gave its addresses as defaults; None where none runs in the current folder.
     """
@@ -43,6 +46,8 @@ class AdminSettings(BaseSettings):
     replication_factor: Annotated[int, Field(ge=-1)] = -1
     reviews_topic: str = "decision-reviews"
     outcomes_topic: str = "review-outcomes"
+    enriched_topic: str = "enriched-events"
+    divergence_topic: str = "decision-divergences"
     reviewer: str | None = None
     local_stack: LocalStack | None = None
 
@@ -90,6 +95,11 @@ def load_settings(
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ConfigurationError(f"settings are wrong: {problems}") from error
+
+
+def inherited_environment() -> dict[str, str]:
+    """A copy of this process's environment, for a child to start from."""
+    return dict(os.environ)
 
 
 class _LocalStackSource(PydanticBaseSettingsSource):

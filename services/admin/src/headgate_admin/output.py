@@ -11,11 +11,14 @@ import typer
 from headgate_runtime.errors import ConfigurationError, HeadgateError, UnavailableError
 from headgate_schemas import ContractError
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 class ExitCode(IntEnum):
@@ -60,6 +63,16 @@ class Output:
         if table is not None and table.row_count:
             self._people.print(table)
         self._people.print(Text(summary))
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show how far something is while it lasts; gives a function that takes how much of the total is done."""
+        bar = Progress(
+            *_COLUMNS, console=self._errors, transient=True, disable=self._as_json or not self._errors.is_terminal
+        )
+        with bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.update(task, completed=done)
 
     @staticmethod
     def _print_json(document: Mapping[str, Any]) -> None:

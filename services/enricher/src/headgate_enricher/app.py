@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from headgate_runtime.avro import Decoder, Encoder
-from headgate_runtime.deadletters import DeadLetters
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.compacted import read_compacted
 from headgate_runtime.kafka.consumer import KafkaConsumer
@@ -17,41 +15,41 @@ from headgate_runtime.kafka.ranges import read_range
 from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
-from headgate_runtime.records import ENVELOPE_BYTES
+from headgate_runtime.records import ENVELOPE_BYTES, TopicPartition
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
 from headgate_runtime.state import StateStore
-from headgate_schemas import compile_rules, field_getter
+from pydantic import SecretStr
 
 from headgate_enricher.agents import load_agent
+from headgate_enricher.assembly import SERVICE, StageAssembly
 from headgate_enricher.bedrock import ModelFactory
-from headgate_enricher.budget import check_ledger, ledger_contract, open_budget
-from headgate_enricher.deliberation import Deliberation
+from headgate_enricher.budget import Budget, check_ledger, ledger_contract, open_budget
+from headgate_enricher.canary import Canary, check_canary
 from headgate_enricher.dispatcher import Dispatcher
-from headgate_enricher.enrichment import Enrichment
 from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router
-from headgate_enricher.gateway.errors import reason_of
 from headgate_enricher.gateway.model import GatewayModel
-from headgate_enricher.intake import Intake, RoutedIntake
-from headgate_enricher.judge import Judge
 from headgate_enricher.limits import Limits
 from headgate_enricher.loop_thread import LoopThread
 from headgate_enricher.mcp import open_tools
 from headgate_enricher.memory import MemoryCodec
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.model_thread import ModelThread
-from headgate_enricher.outbox import Outbox
 from headgate_enricher.pricing import load_prices
 from headgate_enricher.progress_log import ProgressLog
+from headgate_enricher.replay.answers import RecordedAnswers
+from headgate_enricher.replay.purse import FixedPurse
 from headgate_enricher.results import ModelResults
-from headgate_enricher.review_requests import ReviewRequests
+from headgate_enricher.roles import check_role
 from headgate_enricher.routing import Decider, Routing, check_table
-from headgate_enricher.stages import Stages
+from headgate_enricher.shadow.purse import ShadowPurse
 from headgate_enricher.topics import check_topics, find_topics, load_contracts
-from headgate_enricher.tracing.assembly import traced_stages
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headgate_runtime.kafka.admin import TopicInfo
     from headgate_runtime.kafka.protocols import RecordConsumer, RecordProducer, TransactionalProducer
     from headgate_runtime.registry import SchemaRegistry
     from headgate_schemas import Contracts, TopicContract
@@ -66,15 +64,15 @@ if TYPE_CHECKING:
     from headgate_enricher.results import ReadRange
     from headgate_enricher.topics import Topics
 
-SERVICE = "enricher"
 PROGRESS_TIMEOUT_S = 20.0  # with the committed offsets' 15 s well below the time at which the loop counts as stalled
-READY_SHARE = 2  # one in so many of the calls that may run waits with its prompt ready
 READY_WAIT_S = 30.0  # on top of what a model may take
+RECORDED_TIMEOUT_S = 600.0  # for all answers of a topic
+UNHURRIED_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """What the enricher talks to; a test hands in others."""
+    """What the enricher talks to; a test hands in others. ``recorded`` takes the models' place in a replay."""
 
     consumer: RecordConsumer
     transactions: TransactionalProducer
@@ -84,6 +82,7 @@ class Clients:
     read_range: ReadRange
     models: ModelFactory
     open_budget: OpenBudget
+    recorded: RecordedAnswers | None = None
 
 
 def build(settings: Settings) -> Service:
@@ -93,14 +92,15 @@ def build(settings: Settings) -> Service:
         ConfigurationError: Contracts, topics, schemas, agents, tools, prices or credentials are missing or wrong.
         UnavailableError: Broker, registry or an MCP server does not answer.
     """
+    check_role(settings)
     contracts = load_contracts(settings)
     topics = find_topics(settings, contracts)
-    ledger = ledger_contract(contracts, settings.budget_topic)
     existing = KafkaAdmin(settings.kafka).topics()
     check_topics(topics, existing)
-    check_ledger(ledger, existing)
     registry = ConfluentRegistry(settings.registry)
-    connections = max(settings.bedrock.max_connections, settings.max_in_flight)
+    bedrock: dict[str, object] = {"max_connections": max(settings.bedrock.max_connections, settings.max_in_flight)}
+    if not topics.answers_kept:
+        bedrock["api_key"] = SecretStr("recorded")  # nobody needs to have credentials, and nobody is asked with them
     # The producer comes first: taking over the transactional id settles what the last holder left open.
     clients = Clients(
         transactions=KafkaTransactionalProducer(
@@ -111,16 +111,9 @@ def build(settings: Settings) -> Service:
         registry=registry,
         read_compacted=partial(read_compacted, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
         read_range=partial(read_range, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
-        models=ModelFactory(settings.bedrock.model_copy(update={"max_connections": connections})),
-        open_budget=partial(
-            open_budget,
-            settings.budget,
-            replica=settings.instance,
-            kafka=settings.kafka,
-            registry=registry,
-            contract=ledger,
-            record=contracts.record(ledger.record),
-        ),
+        models=ModelFactory(settings.bedrock.model_copy(update=bedrock)),
+        open_budget=_budget(settings, contracts, existing, registry),
+        recorded=_recorded(settings, contracts, topics, existing, registry),
     )
     return assemble(settings, contracts, topics, clients)
 
@@ -130,17 +123,18 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     metrics = Metrics()
     prices = load_prices(settings.prices_file)
     budget = clients.open_budget(metrics=metrics)
-    calls = create_calls(settings, clients.models, prices, budget.purse, metrics)
+    purse = ShadowPurse(budget.purse) if settings.role == "shadow" else budget.purse
+    calls = create_calls(settings, clients.models, prices, purse, metrics)
     thread = LoopThread("model")
     external = open_tools(settings.mcp, thread, metrics)
     routing = _routing(settings, topics, calls, external)
-    results = _results(contracts, topics, clients, routing)
+    results = clients.recorded or _results(contracts, topics, clients, routing)
     calls.record_in(results)
-    decoder = Decoder(clients.registry, contracts.record(topics.source.record))
-    stages = _stages(settings, contracts, topics, clients, routing)
+    assembly = StageAssembly(settings, contracts, topics, clients.registry, routing, clients.recorded, metrics)
+    stages = assembly.stages(clients.transactions)
     dispatcher = Dispatcher(
         consumer=clients.consumer,
-        intake=RoutedIntake(Intake(decoder, compile_rules(topics.source)), routing),
+        intake=stages.intake,
         judge=stages.judge,
         model=ModelThread(stages.ask, partial(_close, external, clients.models), thread),
         enrichment=stages.enrichment,
@@ -163,76 +157,67 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         name=SERVICE,
         loop=loop,
         metrics=metrics,
-        ready=lambda: dispatcher.why_not_ready() or budget.log.why_not_ready(),
-        info=lambda: _info(routing, calls.routes),
-        close=budget.log.close,
-        routers=[model_router(calls.routes), budget.router],
+        ready=lambda: dispatcher.why_not_ready() or budget.why_not_ready(),
+        info=lambda: _info(settings, routing, calls.routes),
+        close=budget.close,
+        routers=[model_router(calls.routes), *budget.routers],
     )
+
+
+def _budget(
+    settings: Settings, contracts: Contracts, existing: Mapping[str, TopicInfo], registry: SchemaRegistry
+) -> OpenBudget:
+    if settings.role == "replay":
+        purse = FixedPurse(settings.replay.most_microdollars or 0)
+        return lambda *, metrics: Budget(purse)  # noqa: ARG005 (OpenBudget)
+    ledger = ledger_contract(contracts, settings.budget_topic)
+    check_ledger(ledger, existing)
+    return partial(
+        open_budget,
+        settings.budget,
+        replica=settings.instance,
+        kafka=settings.kafka,
+        registry=registry,
+        contract=ledger,
+        record=contracts.record(ledger.record),
+        propose=settings.role == "decide",
+    )
+
+
+def _recorded(
+    settings: Settings,
+    contracts: Contracts,
+    topics: Topics,
+    existing: Mapping[str, TopicInfo],
+    registry: SchemaRegistry,
+) -> RecordedAnswers | None:
+    if topics.answers_kept:
+        return None
+    topic = topics.results.topic
+    answers = RecordedAnswers(Decoder(registry, contracts.record(topics.results.record)), settings.state_dir)
+    partitions = [TopicPartition(topic, number) for number in range(existing[topic].partitions)]
+    answers.load(partial(read_range, settings.kafka, timeout_s=RECORDED_TIMEOUT_S), partitions)
+    return answers
 
 
 def _encoder(contracts: Contracts, topic: TopicContract, registry: SchemaRegistry) -> Encoder:
     return Encoder(registry, topic.subject, contracts.record(topic.record))
 
 
-def _stages(settings: Settings, contracts: Contracts, topics: Topics, clients: Clients, routing: Routing) -> Stages:
-    stages = Stages(
-        judge=Judge(routing.deciders),
-        ask=_deliberation(settings, topics).ask,
-        enrichment=_enrichment(contracts, topics, clients.registry),
-        dead_letters=DeadLetters(
-            _encoder(contracts, topics.dead_letters, clients.registry),
-            topics.dead_letters.topic,
-            SERVICE,
-            max_bytes=topics.dead_letters.max_message_bytes - ENVELOPE_BYTES,
-        ),
-        outbox=Outbox(clients.transactions),
-    )
-    if settings.tracing.endpoint is None:
-        return stages
-    return traced_stages(stages, clients.transactions, group=settings.group_id)
-
-
-def _enrichment(contracts: Contracts, topics: Topics, registry: SchemaRegistry) -> Enrichment:
-    event_id = topics.output.fields.event_id
-    return Enrichment(
-        contract=topics.output,
-        read_as=contracts.record(topics.source.record),
-        write_as=contracts.record(topics.output.record),
-        encoder=_encoder(contracts, topics.output, registry),
-        same_frame=_encoder(contracts, topics.source, registry).prefix,
-        event_id=field_getter(event_id) if event_id else None,
-        pipeline_version=version("headgate-enricher"),
-        requests=_requests(contracts, topics, registry),
-    )
-
-
-def _requests(contracts: Contracts, topics: Topics, registry: SchemaRegistry) -> ReviewRequests:
-    return ReviewRequests(
-        topic=topics.reviews.topic,
-        decided=contracts.record(topics.output.record),
-        asked=contracts.record(topics.reviews.record),
-        prefix=_encoder(contracts, topics.reviews, registry).prefix,
-        check=compile_rules(topics.reviews),
-    )
-
-
 def _routing(settings: Settings, topics: Topics, calls: Calls, external: OpenTools) -> Routing:
-    check_table(settings.agents, topics.source)
-    by_type: dict[str, Decider] = {}
-    for place, (name, types) in enumerate(settings.agents.items()):
+    def decider(name: str, place: int) -> Decider:
         model = GatewayModel(calls=calls)
         agent = load_agent(name, model, model_id=settings.models.primary.id, tools=external.tools)
-        by_type |= dict.fromkeys(types, Decider(agent, place))
-    return Routing(by_type, topics.source.fields.type)
+        return Decider(agent, place)
 
-
-def _deliberation(settings: Settings, topics: Topics) -> Deliberation:
-    tenant = topics.source.fields.tenant
-    return Deliberation(
-        tenant=field_getter(tenant) if tenant else None,
-        most=settings.max_in_flight + -(-settings.max_in_flight // READY_SHARE),
-        reason_of=reason_of,
-    )
+    check_table(settings.agents, topics.source)
+    deciders = {name: decider(name, place) for place, name in enumerate(settings.agents)}
+    by_type = {kind: deciders[name] for name, kinds in settings.agents.items() for kind in kinds}
+    canary, tried = None, settings.canary
+    if tried is not None:
+        check_canary(tried, settings.agents)
+        canary = Canary(decider(tried.agent, len(deciders)), deciders[tried.of], tried.percent)
+    return Routing(by_type, topics.source.fields.type, canary)
 
 
 def _progress_log(settings: Settings, contracts: Contracts, topics: Topics, clients: Clients) -> ProgressLog:
@@ -274,13 +259,15 @@ def _results(contracts: Contracts, topics: Topics, clients: Clients, routing: Ro
 
 
 def _limits(settings: Settings, topics: Topics) -> Limits:
+    # Recorded answers come as fast as they can be decided from, and none is to be late.
+    deadline_s = settings.event_deadline_s if topics.answers_kept else UNHURRIED_S
     return Limits(
-        event_deadline_s=settings.event_deadline_s,
+        event_deadline_s=deadline_s,
         commit_interval_s=settings.commit_interval_ms / 1000,
         triage_batch=settings.triage_batch,
         max_at_model=settings.max_at_model,
         max_backlog=settings.max_backlog,
-        max_wait_s=settings.event_deadline_s + READY_WAIT_S,
+        max_wait_s=deadline_s + READY_WAIT_S,
         max_output_bytes=topics.output.max_message_bytes - ENVELOPE_BYTES,
     )
 
@@ -290,8 +277,10 @@ async def _close(external: OpenTools, models: ModelFactory) -> None:
     await models.aclose()
 
 
-def _info(routing: Routing, routes: Routes) -> dict[str, object]:
+def _info(settings: Settings, routing: Routing, routes: Routes) -> dict[str, object]:
     return {
+        "role": settings.role,
+        "canary": settings.canary and settings.canary.model_dump(),
         "agents": {
             decider.name: {"version": decider.version, "event_types": routing.types_of(decider)}
             for decider in routing.deciders

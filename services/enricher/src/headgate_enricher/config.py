@@ -10,8 +10,11 @@ from pydantic_settings import SettingsConfigDict
 
 from headgate_enricher.bedrock import BedrockSettings
 from headgate_enricher.budget import BudgetSettings
+from headgate_enricher.canary import CanarySettings
 from headgate_enricher.gateway.routes import RouteSettings
 from headgate_enricher.mcp import McpServer, ServerName
+from headgate_enricher.replay.settings import ReplaySettings
+from headgate_enricher.roles import DECIDING_GROUP, Role
 from headgate_enricher.routing import DEFAULT_AGENTS, AgentTable
 
 
@@ -19,8 +22,10 @@ class Settings(ServiceSettings):
     """Settings of the enricher, as ``HEADGATE_ENRICHER_<NAME>``.
 
     Attributes:
+        role: ``decide``; or ``shadow`` and ``replay``, which read decided events.
         topic: Topic of the events to decide; its contract names the dead letter topic.
         output_topic: Topic of the decided events.
+        divergence_topic: Topic of what a shadow decides beside what holds; its contract names the shadow's dead letters.
         reviews_topic: Topic of the decisions that a person should see.
         progress_topic: Compacted topic of how far partitions are.
         results_topic: Topic of the models' answers, by the position of their event.
@@ -28,6 +33,8 @@ class Settings(ServiceSettings):
         budget_topic: The budgets' ledger, a topic of one partition.
         agents: Event types by the agent that decides on them, as JSON; an agent is an entry point of the group
             ``headgate.agents``, and ``*`` is every type that no agent is named for.
+        canary: An agent that decides on a share of another's keys, as JSON: agent, of, percent.
+        replay: Where a replay goes, and where it ends.
         group_id: Consumer group; with ``instance`` it makes the transactional id.
         models: The models grey events are decided by: primary, cheaper, fallback.
         bedrock: How to reach the models.
@@ -47,15 +54,19 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="HEADGATE_ENRICHER_", env_nested_delimiter="__")
 
+    role: Role = "decide"
     topic: str = "raw-events"
     output_topic: str = "enriched-events"
+    divergence_topic: str = "decision-divergences"
     reviews_topic: str = "decision-reviews"
     progress_topic: str = "enricher-progress"
     results_topic: str = "model-results"
     memory_topic: str = "enricher-memory"
     budget_topic: str = "budget-ledger"
     agents: AgentTable = DEFAULT_AGENTS
-    group_id: str = "enricher"
+    canary: CanarySettings | None = None
+    replay: ReplaySettings = ReplaySettings()
+    group_id: str = DECIDING_GROUP
     models: RouteSettings = RouteSettings()
     bedrock: BedrockSettings = BedrockSettings()
     cached_answers: int = Field(default=4096, ge=0)

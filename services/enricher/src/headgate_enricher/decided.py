@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastavro import parse_schema, schemaless_writer
 from headgate_schemas import compile_rules
 
 from headgate_enricher.gateway.spending import NOTHING_SPENT
 from headgate_enricher.own_fields import OwnFields
+from headgate_enricher.way import AGENT_METADATA
 from headgate_enricher.work import AgentFaultError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from headgate_enricher.gateway.spending import Spent
     from headgate_enricher.routing import Decider
 
-AGENT_METADATA: Final = "agent_metadata"
 MOST_KEPT = 4096
 _UNWRITABLE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
 

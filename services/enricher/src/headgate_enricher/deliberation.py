@@ -18,13 +18,28 @@ from headgate_enricher.gateway.spending import deliberation_of
 from headgate_enricher.work import Answer, Work
 
 if TYPE_CHECKING:
+    from headgate_runtime.records import TopicPartition
     from headgate_schemas import Getter
 
 ReasonOf = Callable[[BaseException], str]
+OriginOf = Callable[["Work"], "Origin"]
 DEADLINE = "deadline"
 LOG_INTERVAL_S = 10.0
 
 logger = structlog.get_logger(__name__)
+
+
+class Origin(NamedTuple):
+    """What the answers to an event's calls are kept under, besides the number of the call."""
+
+    source: TopicPartition
+    offset: int
+    agent_version: str
+
+
+def consumed(work: Work) -> Origin:
+    """Where the event was read from, and the agent that decides."""
+    return Origin(work.partition.source, work.record.offset, work.decider.version)
 
 
 class _Outcome(NamedTuple):
@@ -45,6 +60,7 @@ class Deliberation:
         most: Events under deliberation at the same time. More than the gateway lets call at once, so that there is
             always one with its prompt ready; not all there are, for those that begin keep the loop from answers.
         reason_of: Gives the reason code of an error a model raised.
+        origin_of: Gives what an event's answers are kept under.
         clock: Monotonic seconds.
     """
 
@@ -54,11 +70,13 @@ class Deliberation:
         tenant: Getter | None,
         most: int,
         reason_of: ReasonOf,
+        origin_of: OriginOf = consumed,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tenant = tenant
         self._free = asyncio.Semaphore(most)
         self._reason_of = reason_of
+        self._origin_of = origin_of
         self._clock = clock
         self._logged_s: dict[str, float] = {}
 
@@ -72,10 +90,8 @@ class Deliberation:
 
     def _context(self, work: Work) -> CallContext:
         tenant = self._tenant(work.event) if self._tenant is not None else None
-        decider = work.decider
-        return CallContext(
-            work.partition.source, work.record.offset, decider.name, decider.version, str(tenant or ""), work.deadline_s
-        )
+        source, offset, version = self._origin_of(work)
+        return CallContext(source, offset, work.decider.name, version, str(tenant or ""), work.deadline_s)
 
     async def _deliberate(self, work: Work, case: GreyCase) -> _Outcome:
         try:

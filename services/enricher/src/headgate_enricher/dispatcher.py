@@ -17,7 +17,7 @@ from headgate_schemas.agent import Decision, GreyCase
 
 from headgate_enricher.deliberation import DEADLINE
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
-from headgate_enricher.intake import RefusedError, RoutedIntake
+from headgate_enricher.intake import PassedOverError, RefusedError
 from headgate_enricher.outbox import Outbox, Output
 from headgate_enricher.placement import Placement
 from headgate_enricher.progress import PartitionProgress
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from headgate_enricher.model_thread import ModelCalls
     from headgate_enricher.progress import Mark
     from headgate_enricher.progress_log import ProgressLog
-    from headgate_enricher.results import ModelResults
-    from headgate_enricher.stages import Enriching, Judging, Letters
+    from headgate_enricher.stages import Accepting, Answers, Enriching, Judging, Letters
 
 AGENT_ERROR = "agent_error"
 TOO_LARGE = "too_large"
@@ -70,14 +69,14 @@ class Dispatcher:
         self,
         *,
         consumer: RecordConsumer,
-        intake: RoutedIntake,
+        intake: Accepting,
         judge: Judging,
         model: ModelCalls,
         enrichment: Enriching,
         dead_letters: Letters,
         outbox: Outbox,
         progress_log: ProgressLog,
-        results: ModelResults,
+        results: Answers,
         memories: StateStore[Memory],
         limits: Limits,
         metrics: EnricherMetrics,
@@ -248,6 +247,10 @@ class Dispatcher:
             if partition.progress.admit(record.offset):
                 self._refuse(partition, record, refusal)
             return None
+        except PassedOverError:
+            if partition.progress.admit(record.offset):
+                partition.progress.complete(record.offset)
+            return None
         if not partition.progress.admit(record.offset):
             return None
         return Work(partition, record, event, deadline_s, decider)
@@ -315,6 +318,8 @@ class Dispatcher:
             self._refuse(work.partition, work.record, RefusedError(TOO_LARGE, message))
             return
         self._metrics.decided(decision)
+        if reason is not None and review is not None:
+            self._metrics.review_requested(reason)
         self._put(work.partition, work.record, output, review)
 
     def _fault(self, work: Work, fault: AgentFaultError) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastavro import parse_schema, schemaless_writer
 from headgate_runtime.errors import ConfigurationError, RejectedError
 from headgate_runtime.records import Headers, OutgoingRecord, Record
-from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, parse_traceparent
+from headgate_runtime.tracing import EVENT_ID, TRACEPARENT
 from headgate_schemas import compile_rules
 
-from headgate_enricher.decided import AGENT_METADATA, AgentMetadata, is_about_decision
+from headgate_enricher.decided import AgentMetadata, is_about_decision
+from headgate_enricher.way import AGENT_METADATA, PROCESSING_METADATA, processing_metadata
 from headgate_enricher.work import AgentFaultError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from headgate_enricher.review_requests import ReviewRequests
     from headgate_enricher.work import Work
 
-PROCESSING_METADATA: Final = "processing_metadata"
 METADATA = (AGENT_METADATA, PROCESSING_METADATA)
 PASSED_HEADERS = frozenset({TRACEPARENT, EVENT_ID})
 FRAME_BYTES = 5
@@ -108,7 +108,7 @@ class Enrichment:
         """
         record, event = work.record, work.event
         decided = self._decided.of(work.decider, decision, spent)
-        processing = self._processing_metadata(record, now_ms)
+        processing = processing_metadata(record, now_ms, self._pipeline_version)
         try:
             value = self._encode(record, event, decided, processing)
         except RejectedError as error:
@@ -138,17 +138,6 @@ class Enrichment:
         buffer.write(decided.written)
         schemaless_writer(buffer, self._processing_schema, processing)
         return buffer.getvalue()
-
-    def _processing_metadata(self, record: Record, now_ms: int) -> dict[str, Any]:
-        return {
-            "ingestion_time": record.timestamp_ms,
-            "processing_time": now_ms,
-            "pipeline_version": self._pipeline_version,
-            "source_topic": record.topic,
-            "source_partition": record.partition,
-            "source_offset": record.offset,
-            "trace_id": parse_traceparent(record.headers),
-        }
 
     def _headers(self, record: Record, event: Event) -> Headers:
         passed = {name: value for name, value in record.headers if name in PASSED_HEADERS}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headgate_runtime.errors import UndecodableError
 from headgate_schemas import Violation
 
+from headgate_enricher.way import AGENT_METADATA
+
 if TYPE_CHECKING:
     from headgate_runtime.records import Record
     from headgate_schemas.agent import Event
@@ -50,6 +52,10 @@ class RefusedError(Exception):
         self.field = field
         self.rule = rule
         self.schema_id = schema_id
+
+
+class PassedOverError(Exception):
+    """A record is nothing to decide on, and nothing is wrong with it: it is done."""
 
 
 class Intake:
@@ -106,6 +112,34 @@ class RoutedIntake:
         if decider is None:
             message = "No agent takes events of this type: name one for it, or for every other type, in AGENTS."
             raise RefusedError(NO_AGENT, message, field=self._routing.type_field, schema_id=_schema_id(record))
+        return event, decider
+
+
+class DecidedIntake:
+    """Turns decided events back into events to decide on, with the decision that holds beside them.
+
+    Later revisions, events of a type that no agent is named for, and what lies behind an end are passed over.
+
+    Args:
+        intake: Decodes and checks.
+        routing: Finds the agent.
+        ends: Offsets by partition number at which the records end that are of interest; no entry: all are.
+    """
+
+    def __init__(self, intake: Intake, routing: Routing, ends: Mapping[int, int] | None = None) -> None:
+        self._accept = intake.accept
+        self._routing = routing
+        self._ends = ends or {}
+
+    def accept(self, record: Record) -> tuple[Event, Decider]:
+        """Decode, check and route one record; raises as ``Intake.accept``, and PassedOverError."""
+        end = self._ends.get(record.partition)
+        if end is not None and record.offset >= end:
+            raise PassedOverError
+        event = self._accept(record)
+        decider = self._routing.decider_of(event)
+        if decider is None or event[AGENT_METADATA]["revision"] > 0:
+            raise PassedOverError
         return event, decider
 
 

@@ -53,8 +53,10 @@ class EnricherMetrics:
         self._counts[decision.decision, decision.tier] += 1
         if decision.fallback_reason is not None:
             self._fallbacks.labels(decision.fallback_reason).inc()
-        if decision.review is not None:
-            self._reviews.labels(decision.review).inc()
+
+    def review_requested(self, reason: str) -> None:
+        """Count a decision that a person is asked to see."""
+        self._reviews.labels(reason).inc()
 
     def gave_up(self, cause: str) -> None:
         """Count a dead letter."""

@@ -215,7 +215,7 @@ class ModelResults:
             answers.place(value["offset"], record.offset)
             # The first one counts: it is the one a decision that was lost had been made from.
             call = value["agent_version"], value["number"]
-            answers.restored.setdefault(value["offset"], {}).setdefault(call, _answer(value))
+            answers.restored.setdefault(value["offset"], {}).setdefault(call, answer_of(value))
 
     def _record(self, context: CallContext, number: int, answer: RecordedAnswer) -> OutgoingRecord:
         source = context.source
@@ -233,8 +233,9 @@ class ModelResults:
             "answered_at": self._now_ms(),
             "reused": answer.reused,
         }
-        key = f"{source.topic}/{source.partition}/{context.offset}/{context.agent_version}/{number}"
-        return OutgoingRecord(self._topic, key.encode(), self._encoder.encode(value), partition=source.partition)
+        return OutgoingRecord(
+            self._topic, answer_key(context, number), self._encoder.encode(value), partition=source.partition
+        )
 
     def _send(self, context: CallContext, record: OutgoingRecord) -> Future[None]:
         delivered: Future[None] = Future()
@@ -279,7 +280,14 @@ class ModelResults:
                 self._queued.clear()
 
 
-def _answer(value: Mapping[str, Any]) -> RecordedAnswer:
+def answer_key(context: CallContext, number: int) -> bytes:
+    """Key of the record that an answer is kept in."""
+    source = context.source
+    return f"{source.topic}/{source.partition}/{context.offset}/{context.agent_version}/{number}".encode()
+
+
+def answer_of(value: Mapping[str, Any]) -> RecordedAnswer:
+    """The answer that a ``model_result`` holds."""
     reused = value["reused"]
     usage = Usage(0 if reused else 1, value["input_tokens"], value["output_tokens"])
     return RecordedAnswer(value["model_id"], value["answer"].encode(), usage, value["cost_microdollars"], reused)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from headgate_schemas import Getter, TopicContract
     from headgate_schemas.agent import Agent, Event
 
+    from headgate_enricher.canary import Canary
+
 ANY: Final = "*"
 
 
@@ -58,18 +60,22 @@ class Decider:
 
 
 class Routing:
-    """Sends each event to the agent that decides on it.
+    """Sends each event to the agent that decides on it; a canary's share is taken from there (``CanaryIntake``).
 
     Args:
         by_type: Agents by the event types they decide on.
         type_field: Path of the field that holds the type; None where one agent decides on everything.
+        canary: An agent that gets a share of another's events.
 
     Attributes:
         only: The agent that decides on everything, None where there are several; not to have to look for the type.
     """
 
-    def __init__(self, by_type: Mapping[str, Decider], type_field: str | None = None) -> None:
+    def __init__(
+        self, by_type: Mapping[str, Decider], type_field: str | None = None, canary: Canary | None = None
+    ) -> None:
         self._by_type = dict(by_type)
+        self.canary = canary
         self._rest = self._by_type.get(ANY)
         self._type_of: Getter | None = field_getter(type_field) if type_field else None
         self.type_field = type_field
@@ -78,7 +84,8 @@ class Routing:
     @property
     def deciders(self) -> list[Decider]:
         """Every agent once, in the order of their places."""
-        return sorted(set(self._by_type.values()), key=lambda decider: decider.place)
+        canary = {self.canary.decider} if self.canary is not None else set()
+        return sorted({*self._by_type.values(), *canary}, key=lambda decider: decider.place)
 
     def decider_of(self, event: Event) -> Decider | None:
         """The agent that decides on an event; None where no agent takes events of its type."""

@@ -1,26 +1,56 @@
-"""The topics the enricher uses: their contracts, and whether the brokers have them."""
+"""The topics the enricher uses, by its role: their contracts, and whether the brokers have them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.records import ENVELOPE_BYTES
-from headgate_schemas import ContractError, Contracts
+from headgate_schemas import ContractError, Contracts, TopicContract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headgate_runtime.kafka.admin import TopicInfo
-    from headgate_schemas import TopicContract
 
     from headgate_enricher.config import Settings
 
 
+class CopiedContract(TopicContract):
+    """Contract of a topic that is made like another for a while, and whose records have the other's schemas.
+
+    Attributes:
+        like: The other topic.
+    """
+
+    like: str
+
+    @classmethod
+    def of(cls, contract: TopicContract, topic: str) -> CopiedContract:
+        """The contract of a topic like that of another contract."""
+        return cls.model_construct(**{**dict(contract), "topic": topic, "like": contract.topic})
+
+    @property
+    def subject(self) -> str:
+        """The registry's subject of the other topic's values."""
+        return f"{self.like}-value"
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Contracts of the topics the enricher uses."""
+    """Contracts of the topics the enricher uses.
+
+    Attributes:
+        source: What is read.
+        output: What is decided.
+        reviews: Decisions that a person should see.
+        progress: How far partitions are.
+        results: Models' answers.
+        memory: What agents remember.
+        dead_letters: What cannot be decided.
+        answers_kept: Whether answers are written to ``results``; else they are only looked for there.
+    """
 
     source: TopicContract
     output: TopicContract
@@ -29,6 +59,12 @@ class Topics:
     results: TopicContract
     memory: TopicContract
     dead_letters: TopicContract
+    answers_kept: bool = True
+
+    @property
+    def beside(self) -> list[TopicContract]:
+        """Topics with a partition for each of the source's."""
+        return [self.progress, self.memory, *([self.results] if self.answers_kept else [])]
 
 
 def load_contracts(settings: Settings) -> Contracts:
@@ -47,23 +83,52 @@ def find_topics(settings: Settings, contracts: Contracts) -> Topics:
     """Find the contracts of the topics the settings name.
 
     Raises:
-        ConfigurationError: One is missing, or the source names no dead letter topic.
+        ConfigurationError: One is missing, or no dead letter topic is named.
     """
     try:
-        source = contracts.topic(settings.topic)
-        if source.dead_letters is None:
-            raise ConfigurationError(f"Topic {source.topic} names no dead_letters topic: add one to its contract.")
-        return Topics(
-            source,
+        topics = Topics(
+            contracts.topic(settings.topic),
             contracts.topic(settings.output_topic),
             contracts.topic(settings.reviews_topic),
             contracts.topic(settings.progress_topic),
             contracts.topic(settings.results_topic),
             contracts.topic(settings.memory_topic),
-            contracts.topic(source.dead_letters),
+            _dead_letters(contracts, _failing(settings)),
         )
+        if settings.role == "shadow":
+            return replace(topics, source=topics.output, output=contracts.topic(settings.divergence_topic))
     except ContractError as error:
         raise ConfigurationError(str(error)) from error
+    if settings.role == "replay":
+        return _replayed(topics, settings.replay.topic or "", recorded=settings.replay.recorded)
+    return topics
+
+
+def _failing(settings: Settings) -> str:
+    """The topic whose contract names the dead letters; those of decided events are the writer's."""
+    names = {"decide": settings.topic, "shadow": settings.divergence_topic, "replay": settings.output_topic}
+    return names[settings.role]
+
+
+def _dead_letters(contracts: Contracts, topic: str) -> TopicContract:
+    named = contracts.topic(topic).dead_letters
+    if named is None:
+        raise ConfigurationError(f"Topic {topic} names no dead_letters topic: add one to its contract.")
+    return contracts.topic(named)
+
+
+def _replayed(topics: Topics, topic: str, *, recorded: bool) -> Topics:
+    """Topics of a replay: all that is written is its own, so that nothing of it is left when they are deleted."""
+    return replace(
+        topics,
+        source=topics.output,
+        output=CopiedContract.of(topics.output, topic),
+        progress=CopiedContract.of(topics.progress, f"{topic}.progress"),
+        results=topics.results if recorded else CopiedContract.of(topics.results, f"{topic}.results"),
+        memory=CopiedContract.of(topics.memory, f"{topic}.memory"),
+        dead_letters=CopiedContract.of(topics.dead_letters, f"{topic}.dlq"),
+        answers_kept=not recorded,
+    )
 
 
 def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
@@ -72,16 +137,17 @@ def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
     Raises:
         ConfigurationError: One is not, or one that goes along with the source has too few partitions or room.
     """
-    wanted = {getattr(topics, field.name).topic for field in fields(topics)}
+    used = [topics.source, topics.output, topics.reviews, topics.results, topics.dead_letters, *topics.beside]
+    wanted = {contract.topic for contract in used}
     missing = sorted(wanted - set(existing))
     if missing:
         raise ConfigurationError(f"No topic {', '.join(missing)}: run `headgate topics apply`.")
     source = existing[topics.source.topic].partitions
-    for beside in (topics.progress.topic, topics.results.topic, topics.memory.topic):
-        if existing[beside].partitions < source:
+    for topic in [contract.topic for contract in topics.beside]:
+        if existing[topic].partitions < source:
             raise ConfigurationError(
-                f"{beside} has {existing[beside].partitions} partitions and {topics.source.topic} has {source}: "
-                f"add partitions to {beside}, one for each of the other's."
+                f"{topic} has {existing[topic].partitions} partitions and {topics.source.topic} has {source}: "
+                f"add partitions to {topic}, one for each of the other's."
             )
     if topics.reviews.max_message_bytes < (least := topics.output.max_message_bytes + ENVELOPE_BYTES):
         raise ConfigurationError(

@@ -121,6 +121,23 @@ class Encoder:
         return stream.getvalue()
 
 
+class FieldCodec:
+    """Writes and reads one field of a record by itself, without a frame: the very bytes it has in the whole datum."""
+
+    def __init__(self, record: RecordSchema, path: str) -> None:
+        self._schema = parse_schema(record.field_type(path))
+
+    def encode(self, value: Any) -> bytes:
+        """Encode the field's value, as ``Decoder`` gives it."""
+        stream = BytesIO()
+        schemaless_writer(stream, self._schema, value)
+        return stream.getvalue()
+
+    def decode(self, value: bytes) -> Any:
+        """Decode what ``encode`` wrote."""
+        return schemaless_reader(BytesIO(value), self._schema, None)
+
+
 def _misfit(value: Mapping[str, Any], schema: dict[str, Any], error: Exception) -> str:
     """Name the field at fault, without its content, which the codec's own text would quote."""
     try:

@@ -1,4 +1,4 @@
-"""``headgate agent``: begin an agent of one's own."""
+"""``headgate agent new``: begin an agent of one's own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ import typer
 
 from headgate_agent_toolkit.scaffold import ScaffoldError, check_name, create_agent_package
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Begin an agent of your own.")
-
-
-@app.callback()
-def root() -> None:
-    """Begin an agent of your own."""
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

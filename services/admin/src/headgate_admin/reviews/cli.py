@@ -16,9 +16,10 @@ from headgate_schemas import Contracts
 from headgate_admin.config import load_settings
 from headgate_admin.options import BootstrapServers, ContractsDir, Json, RegistryUrl  # noqa: TC001  # typer reads them
 from headgate_admin.output import Output, reporting, table_of
+from headgate_admin.reading import newest
 from headgate_admin.reviews.answer import Answer, deliver, outcome_records
 from headgate_admin.reviews.display import COLUMNS, lines, row, summary, without_personal
-from headgate_admin.reviews.queue import ReviewQueue, load_queue, newest
+from headgate_admin.reviews.queue import ReviewQueue, load_queue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from headgate_runtime.registry import SchemaRegistry
 
     from headgate_admin.config import AdminSettings
-    from headgate_admin.reviews.queue import ReadNewest
+    from headgate_admin.reading import ReadNewest
 
 app = typer.Typer(
     help="Decisions that a person should see: look, approve, override. Nothing waits for the person.",

@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from headgate_runtime.avro import Decoder
 from headgate_runtime.errors import RejectedError, UndecodableError
-from headgate_runtime.kafka.admin import KafkaAdmin
-from headgate_runtime.kafka.ranges import read_range
-from headgate_runtime.records import TopicPartition
 from headgate_schemas import field_getter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from headgate_runtime.config import KafkaSettings
     from headgate_runtime.records import Record
     from headgate_runtime.registry import SchemaRegistry
     from headgate_schemas import Contracts
 
-    ReadNewest = Callable[[str, int | None, Callable[[Record], None]], None]
-
-READ_TIMEOUT_S = 60.0
+    from headgate_admin.reading import ReadNewest
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +77,6 @@ class ReviewQueue:
                 yield f"no review of event {event_id} among those read: take one that `headgate review list` shows, or raise --newest"
             elif event_id in self.answered and not again:
                 yield f"the review of event {event_id} is answered: --again adds another revision"
-
-
-def newest(settings: KafkaSettings) -> ReadNewest:
-    """A reader of the newest records of each partition of a topic, or of all of them."""
-
-    def read(topic: str, count: int | None, take: Callable[[Record], None]) -> None:
-        found = KafkaAdmin(settings).topics().get(topic)
-        if found is None:
-            raise RejectedError(f"No topic {topic}: run `headgate topics apply`.")
-        start = 0 if count is None else -count
-        starts = {TopicPartition(topic, number): start for number in range(found.partitions)}
-        read_range(settings, starts, take, READ_TIMEOUT_S)
-
-    return read
 
 
 def load_queue(

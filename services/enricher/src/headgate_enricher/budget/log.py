@@ -58,7 +58,7 @@ class BudgetLog:
         producer: Writes it.
         codec: Entries to bytes and back.
         replica: This replica's name.
-        configured: The configuration's limits.
+        configured: The configuration's limits; None leaves those that are there.
         checkpoint_entries: Entries between two checkpoints, about.
         metrics: Metrics of the budget.
     """
@@ -71,7 +71,7 @@ class BudgetLog:
         producer: RecordProducer,
         codec: EntryCodec,
         replica: str,
-        configured: LimitTable,
+        configured: LimitTable | None,
         checkpoint_entries: int,
         metrics: BudgetMetrics,
     ) -> None:
@@ -196,7 +196,7 @@ class BudgetLog:
 
     def _propose(self, follower: Follower) -> Future[bool] | None:
         """Put the configuration's limits into the log, unless they are the last that a configuration put there."""
-        if follower.ledger.proposed == self._configured:
+        if self._configured is None or follower.ledger.proposed == self._configured:
             return None
         return self.ask(SetLimits(self.new_id(), self._configured, proposed=True))
 

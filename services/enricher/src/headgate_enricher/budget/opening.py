@@ -19,7 +19,7 @@ from headgate_enricher.budget.metrics import BudgetMetrics
 from headgate_enricher.budget.purse import LedgerPurse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from fastapi import APIRouter
     from headgate_runtime.config import KafkaSettings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headgate_schemas import Contracts, RecordSchema, TopicContract
 
     from headgate_enricher.budget.settings import BudgetSettings
+    from headgate_enricher.gateway.protocols import Purse
 
 
 class OpenBudget(Protocol):
@@ -43,14 +44,16 @@ class Budget:
     """A running budget.
 
     Attributes:
-        log: The ledger; it runs until closed.
         purse: What the agents' calls are paid from.
-        router: Its control endpoints.
+        why_not_ready: Why no call can be paid now, None where one can.
+        close: Lets go of what is open.
+        routers: Its control endpoints.
     """
 
-    log: BudgetLog
-    purse: LedgerPurse
-    router: APIRouter
+    purse: Purse
+    why_not_ready: Callable[[], str | None] = lambda: None
+    close: Callable[[], None] = lambda: None
+    routers: Sequence[APIRouter] = ()
 
 
 def open_budget(
@@ -62,6 +65,7 @@ def open_budget(
     contract: TopicContract,
     record: RecordSchema,
     metrics: Metrics,
+    propose: bool = True,
 ) -> Budget:
     """Start to follow the ledger.
 
@@ -73,6 +77,7 @@ def open_budget(
         contract: The ledger.
         record: Its entries.
         metrics: Where the budget's metrics go.
+        propose: Whether the settings' limits are to count; else those that others have put there do.
 
     Raises:
         ConfigurationError: The entry's schema is not registered.
@@ -94,13 +99,13 @@ def open_budget(
         producer=KafkaProducer(kafka, properties=properties),
         codec=codec,
         replica=replica,
-        configured=settings.limits,
+        configured=settings.limits if propose else None,
         checkpoint_entries=settings.checkpoint_entries,
         metrics=budget_metrics,
     )
     log.start()
     purse = LedgerPurse(log, timeout_s=settings.timeout_s, metrics=budget_metrics)
-    return Budget(log, purse, budget_router(log))
+    return Budget(purse, log.why_not_ready, log.close, [budget_router(log)])
 
 
 def ledger_contract(contracts: Contracts, topic: str) -> TopicContract:

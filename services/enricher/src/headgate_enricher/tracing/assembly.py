@@ -29,6 +29,7 @@ def traced_stages(
     tracer = tracer or get_tracer("headgate_enricher")
     spans = EventSpans(tracer, group=group)
     return Stages(
+        intake=stages.intake,
         judge=TracedJudge(stages.judge, spans),
         ask=traced_ask(stages.ask, spans, tracer),
         enrichment=TracedEnrichment(stages.enrichment, spans),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _TIMEOUT_S: Final = 15.0
 _RECHECK_S: Final = 0.05
+_EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # as the client has it
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as the client has it
 
 
@@ -126,15 +127,35 @@ class KafkaAdmin:
         self, partitions: Collection[TopicPartition], *, timeout_s: float = _TIMEOUT_S
     ) -> dict[TopicPartition, int]:
         """Return the end of each partition, open transactions included."""
+        return self._offsets(partitions, _LATEST, timeout_s)
+
+    def first_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the first offset of each partition that is still in the log."""
+        return self._offsets(partitions, _EARLIEST, _TIMEOUT_S)
+
+    def offsets_at(self, partitions: Collection[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
+        """Return the offset of each partition's first record of a time or later; one without such a record is absent.
+
+        Args:
+            partitions: Partitions.
+            timestamp_ms: The time, milliseconds since the epoch.
+        """
+        spec = OffsetSpec.for_timestamp(timestamp_ms)
+        found = self._offsets(partitions, spec, _TIMEOUT_S)
+        return {partition: offset for partition, offset in found.items() if offset >= 0}
+
+    def _offsets(
+        self, partitions: Collection[TopicPartition], spec: OffsetSpec, timeout_s: float
+    ) -> dict[TopicPartition, int]:
         if not partitions:
             return {}
         futures = self._client.list_offsets(
-            {ClientPartition(*partition): _LATEST for partition in partitions},
+            {ClientPartition(*partition): spec for partition in partitions},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=timeout_s,
         )
         return {
-            TopicPartition(each.topic, each.partition): int(self._result("read high watermarks", future).offset)
+            TopicPartition(each.topic, each.partition): int(self._result("look offsets up", future).offset)
             for each, future in futures.items()
         }
 

@@ -26,11 +26,16 @@ _BATCH_WAIT_S: Final = 0.05
 
 
 def read_range(
-    settings: KafkaSettings, starts: Mapping[TopicPartition, int], take: Callable[[Record], None], timeout_s: float
+    settings: KafkaSettings,
+    starts: Mapping[TopicPartition, int],
+    take: Callable[[Record], None],
+    timeout_s: float,
+    *,
+    ends: Mapping[TopicPartition, int] | None = None,
 ) -> dict[TopicPartition, int]:
     """Hand over every committed record from the given offsets on; return the ends it was read up to.
 
-    Reads to the high watermarks of the moment of the call. A transaction that is open then is waited for, because what
+    Reads to the high watermarks of the moment of the call where no ends are given. A transaction that is open then is waited for, because what
     it has written below that mark may yet be committed. What retention has deleted is passed over.
 
     Args:
@@ -38,13 +43,14 @@ def read_range(
         starts: First offset wanted of each partition; a negative one counts back from the end.
         take: Gets each record, in order per partition; nothing is kept here.
         timeout_s: Longest the whole read may take.
+        ends: Offset of each partition to stop at; none above its high watermark.
 
     Raises:
         UnavailableError: The end was not reached in time: brokers away, or a transaction still open.
         RejectedError: No such topic or partition, or no permission.
     """
     deadline = time.monotonic() + timeout_s
-    ends = KafkaAdmin(settings).high_watermarks(list(starts), timeout_s=timeout_s)
+    ends = dict(ends or KafkaAdmin(settings).high_watermarks(list(starts), timeout_s=timeout_s))
     firsts = {
         partition: start if start >= 0 else max(0, ends[partition] + start) for partition, start in starts.items()
     }

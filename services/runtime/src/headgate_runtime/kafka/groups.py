@@ -1,0 +1,57 @@
+"""A consumer group seen from outside: how far it is, and where it is to begin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import AdminClient
+
+from headgate_runtime.kafka.client import ClientContext
+from headgate_runtime.records import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+    from headgate_runtime.config import KafkaSettings
+
+_TIMEOUT_S: Final = 15.0
+
+
+class KafkaGroup:
+    """One consumer group, without being a member; errors are those of the adapters."""
+
+    def __init__(self, settings: KafkaSettings, group_id: str) -> None:
+        self._context = ClientContext(settings)
+        self._client = self._context.make(AdminClient, {})
+        self._group_id = group_id
+
+    def committed(self) -> dict[TopicPartition, int]:
+        """Return every offset the group has committed; none where there is no such group."""
+        asked = [ConsumerGroupTopicPartitions(self._group_id)]
+        futures = self._client.list_consumer_group_offsets(asked, request_timeout=_TIMEOUT_S)
+        found = self._result("read the offsets", futures[self._group_id])
+        return {
+            TopicPartition(each.topic, each.partition): each.offset
+            for each in found.topic_partitions
+            if each.offset >= 0
+        }
+
+    def move(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit offsets for a group that has no member; makes the group where there is none.
+
+        Raises:
+            RejectedError: The group has members.
+        """
+        places = [ClientPartition(*partition, offset) for partition, offset in offsets.items()]
+        asked = [ConsumerGroupTopicPartitions(self._group_id, places)]
+        futures = self._client.alter_consumer_group_offsets(asked, request_timeout=_TIMEOUT_S)
+        self._result("move the offsets", futures[self._group_id])
+
+    def _result(self, action: str, future: Future[Any]) -> Any:
+        try:
+            return future.result(timeout=_TIMEOUT_S * 2)
+        except KafkaException as error:
+            raise self._context.translate(error, f"{action} of group {self._group_id}") from error
