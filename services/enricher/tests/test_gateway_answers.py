@@ -110,7 +110,7 @@ def test_a_call_cut_off_at_the_deadline_is_a_call_whose_price_record_budget_and_
     [(*_, most_microdollars)] = purse.reserved
     assert purse.settled == {}
     assert world.value("model_unsettled_microdollars_total", model=PRIMARY) == most_microdollars
-    assert world.value("model_attempts_total", model=PRIMARY, outcome="cancelled") == 1
+    assert world.ended(PRIMARY, "cancelled") == 1
 
 
 @pytest.mark.parametrize(("error", "calls"), [(refused(THROTTLED), 1), (TimeoutError(), 2)])
