@@ -1,5 +1,8 @@
 """Two enrichers killed at random moments under load: nothing lost, doubled or out of order, and soon back at work.
 
+Four kills in five hit a worker, as the kernel's when memory is short; the fifth takes its keeper too, as the loss of a
+machine does, and the replica starts anew.
+
 Run it from the project's root: ``python -m tests.chaos.enricher``, or ``make chaos-enricher``. The figures go to
 ``build/chaos/enricher.json``, and it exits with 1 where one is out of bounds.
 """
@@ -33,7 +36,7 @@ SHARE = 0.05
 PER_S = 250.0
 KEYS = 50_000
 LATENCY_MS, JITTER = 500, 0.3
-SHORT, LONG = (20, 40_000), (50, 100_000)
+SHORT, LONG = (50, 100_000), (200, 400_000)
 STRUCK = 0.95  # of the load's time: every kill has events behind it
 RECOVERY_TIMEOUT_S = 120.0
 BOUNDS = (
@@ -85,11 +88,12 @@ def run(platform: Platform, plan: Plan) -> tuple[dict[str, float], dict[str, Any
     stats = model.stats()
     codes = [replica.stop() for replica in replicas]
     found, kept = exactness(platform.endpoints), kept_answers(platform.endpoints)
-    seconds = recoveries.seconds
+    seconds, cold = recoveries.seconds(), recoveries.seconds(whole=True)
     figures = found.figures() | {
         "outputs_less_inputs": found.outputs - found.inputs,
         "kills": len(recoveries.kills),
-        "kills_recovered": len(seconds),
+        "kills_of_whole_processes": sum(kill.whole for kill in recoveries.kills),
+        "kills_recovered": len(seconds) + len(cold),
         "unclean_exits": sum(code != 0 for code in codes),
         "model_calls": stats["calls"],
         "repeated_answers": stats["repeated_answers"],
@@ -99,7 +103,10 @@ def run(platform: Platform, plan: Plan) -> tuple[dict[str, float], dict[str, Any
     }
     if seconds:
         figures |= {"recovery_s_max": round(max(seconds), 2), "recovery_s_median": round(median(seconds), 2)}
+    if cold:
+        figures |= {"whole_recovery_s_max": round(max(cold), 2), "whole_recovery_s_median": round(median(cold), 2)}
     details = {"tiers": found.tiers, "fallback_reasons": found.reasons, "recoveries_s": [round(s, 2) for s in seconds]}
+    details["whole_recoveries_s"] = [round(s, 2) for s in cold]
     return figures, details | {"events_per_s": PER_S, "model_share": SHARE, "replicas": REPLICAS, "seed": plan.seed}
 
 
@@ -119,8 +126,8 @@ def under_fire(platform: Platform, replicas: Sequence[Any], plan: Plan) -> Recov
     # What is not decided by then is missing, which the comparison of the topics will say.
     while decided < plan.events and time.monotonic() < began_s + load_s + RECOVERY_TIMEOUT_S:
         traffic.send(pace.due(), SHARE)
-        if victim := killer.strike(time.monotonic() - began_s):
-            recoveries.killed(victim, time.monotonic())
+        if struck := killer.strike(time.monotonic() - began_s):
+            recoveries.killed(struck.victim.name, time.monotonic(), whole=struck.whole)
         for seen in reader.poll():
             decided += 1
             recoveries.output(seen.partition, time.monotonic())

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from headgate_local.processes import ServiceProcess
 
+WHOLE = 5
+
 
 @dataclass
 class Kill:
@@ -20,12 +22,14 @@ class Kill:
         victim: The replica.
         at_s: When, monotonic.
         waiting: Partitions without an output since.
+        whole: The keeper was killed with its worker.
         recovery_s: Time to the first committed output of the partition that waited longest; None while open.
     """
 
     victim: str
     at_s: float
     waiting: set[int]
+    whole: bool
     recovery_s: float | None = None
 
 
@@ -43,12 +47,12 @@ class Recoveries:
     partitions: int
     kills: list[Kill] = field(default_factory=list)
 
-    def killed(self, victim: str, at_s: float) -> None:
-        """A replica was killed."""
+    def killed(self, victim: str, at_s: float, *, whole: bool = False) -> None:
+        """A replica was killed, its worker alone or the whole of it."""
         for kill in self._open():
             if kill.victim == victim:
                 kill.waiting.clear()
-        self.kills.append(Kill(victim, at_s, set(range(self.partitions))))
+        self.kills.append(Kill(victim, at_s, set(range(self.partitions)), whole))
 
     def output(self, partition: int, at_s: float) -> None:
         """An output of a partition's event was committed."""
@@ -58,17 +62,31 @@ class Recoveries:
                 if not kill.waiting:
                     kill.recovery_s = at_s - kill.at_s
 
-    @property
-    def seconds(self) -> list[float]:
-        """Recovery times, in the order of the kills; those a later kill took the place of are left out."""
-        return [kill.recovery_s for kill in self.kills if kill.recovery_s is not None]
+    def seconds(self, *, whole: bool = False) -> list[float]:
+        """Recovery times from one kind of kill, in order; those a later kill took the place of are left out."""
+        return [kill.recovery_s for kill in self.kills if kill.recovery_s is not None and kill.whole is whole]
 
     def _open(self) -> list[Kill]:
         return [kill for kill in self.kills if kill.waiting]
 
 
+@dataclass(frozen=True)
+class Strike:
+    """What is to be killed, and when.
+
+    Attributes:
+        moment_s: Seconds from the beginning.
+        victim: The replica.
+        whole: The keeper with its worker, as when a machine is lost; else the worker, as the kernel does.
+    """
+
+    moment_s: float
+    victim: ServiceProcess
+    whole: bool
+
+
 class Killer:
-    """Kills one of the replicas at random moments, and starts it again at once.
+    """Kills one of the replicas at random moments. One kill in ``WHOLE`` takes the keeper too.
 
     Args:
         replicas: The replicas.
@@ -80,13 +98,17 @@ class Killer:
     def __init__(self, replicas: Sequence[ServiceProcess], *, times: int, within_s: float, seed: int) -> None:
         draw = random.Random(seed)  # noqa: S311 - chooses moments, guards nothing
         moments = sorted(draw.uniform(0, within_s) for _ in range(times))
-        self._planned = [(moment, draw.choice(list(replicas))) for moment in moments]
+        self._replicas = list(replicas)
+        self._planned = [
+            Strike(moment, draw.choice(self._replicas), whole=number % WHOLE == WHOLE - 1)
+            for number, moment in enumerate(moments)
+        ]
 
-    def strike(self, elapsed_s: float) -> str | None:
-        """Kill if a kill is due after so many seconds; returns the victim's name."""
-        if not self._planned or elapsed_s < self._planned[0][0]:
-            return None
-        _, victim = self._planned.pop(0)
-        victim.kill9()
-        victim.revive()
-        return victim.name
+    def strike(self, elapsed_s: float) -> Strike | None:
+        """Kill if a kill is due after so many seconds, and start what has ended; returns what was killed."""
+        struck = self._planned.pop(0) if self._planned and elapsed_s >= self._planned[0].moment_s else None
+        if struck is not None:
+            (struck.victim.kill9 if struck.whole else struck.victim.kill9_worker)()
+        for replica in self._replicas:
+            replica.revive()
+        return struck
