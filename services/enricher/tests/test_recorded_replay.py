@@ -23,7 +23,7 @@ from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.records import OutgoingRecord
 from headgate_runtime.testing import MemoryBroker
-from headgate_schemas import compile_rules, field_getter
+from headgate_schemas import field_getter
 from headgate_schemas.agent import Decision, GreyCase, ModelAnswerError, Usage
 
 from .decided_events import CONTRACTS, DECIDED, RECORD, Named, decided, registry, work_of
@@ -170,7 +170,7 @@ class Deliberated:
 
     def ask(self, work: Work) -> Answer:
         async def run() -> Answer:
-            deliberation = Deliberation(tenant=None, max_in_flight=2, reason_of=reason_of, origin_of=recorded)
+            deliberation = Deliberation(tenant=None, most=2, reason_of=reason_of, origin_of=recorded)
             work.decider = type(work.decider)(cast("Any", self), 0)
             case = GreyCase(work.event, {}, FLOOR)
             return await RecordedDeliberation(deliberation.ask, self.answers).ask(work, case)
@@ -224,12 +224,11 @@ def test_a_decision_that_wants_an_answer_nobody_recorded_falls_back_as_such(meta
 def test_the_output_has_the_events_way_and_says_what_it_is_made_again_of() -> None:
     known = registry()
     enrichment = Enrichment(
-        topic="replay-x",
+        contract=DECIDED.model_copy(update={"topic": "replay-x"}),
         read_as=RECORD,
         write_as=RECORD,
         encoder=Encoder(known, DECIDED.subject, RECORD),
         same_frame=Encoder(known, DECIDED.subject, RECORD).prefix,
-        check=compile_rules(DECIDED),
         event_id=field_getter("event_id"),
         pipeline_version="1.2.3",
         requests=cast("Any", None),
