@@ -143,6 +143,10 @@ def test_a_group_without_members_is_told_where_to_begin(
     admin.create(topic, partitions=2, config={})
     group = KafkaGroup(settings, topic)
     assert group.committed() == {}
+    producer = KafkaProducer(settings)
+    for _ in range(5):
+        producer.send(OutgoingRecord(topic, b"k", b"v", partition=0))
+    producer.close()
     places = {TopicPartition(topic, 0): 5, TopicPartition(topic, 1): 0}
     group.move(places)
     assert group.committed() == places

@@ -51,7 +51,13 @@ class KafkaGroup:
         self._result("move the offsets", futures[self._group_id])
 
     def _result(self, action: str, future: Future[Any]) -> Any:
+        action = f"{action} of group {self._group_id}"
         try:
-            return future.result(timeout=_TIMEOUT_S * 2)
+            found = future.result(timeout=_TIMEOUT_S * 2)
         except KafkaException as error:
-            raise self._context.translate(error, f"{action} of group {self._group_id}") from error
+            raise self._context.translate(error, action) from error
+        # A group that refuses answers all the same, with an error for each partition.
+        for each in found.topic_partitions:
+            if each.error is not None:
+                raise self._context.translate(KafkaException(each.error), action)
+        return found
