@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.config import KafkaSettings, RegistrySettings
-from headgate_runtime.errors import ConfigurationError, RejectedError, UndecodableError
+from headgate_runtime.errors import ConfigurationError, RejectedError, UnavailableError, UndecodableError
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.consumer import KafkaConsumer
 from headgate_runtime.kafka.groups import KafkaGroup
@@ -153,6 +153,6 @@ def test_a_group_without_members_is_told_where_to_begin(
     consumer = KafkaConsumer(settings, group_id=topic)
     consumer.subscribe([topic], on_assign=lambda _: {}, on_revoke=lambda _: None, on_lost=lambda _: None)
     eventually(lambda: consumer.poll(1, 0.1) == [] and len(consumer.assignment()) == 2, 30)
-    with pytest.raises(RejectedError, match=f"move the offsets of group {topic}"):
+    with pytest.raises(UnavailableError, match=f"move the offsets of group {topic}"):
         group.move(places)
     consumer.close()

@@ -43,7 +43,7 @@ class KafkaGroup:
         """Commit offsets for a group that has no member; makes the group where there is none.
 
         Raises:
-            RejectedError: The group has members.
+            UnavailableError: The group has members, or the brokers do not answer.
         """
         places = [ClientPartition(*partition, offset) for partition, offset in offsets.items()]
         asked = [ConsumerGroupTopicPartitions(self._group_id, places)]
@@ -59,5 +59,5 @@ class KafkaGroup:
         # A group that refuses answers all the same, with an error for each partition.
         for each in found.topic_partitions:
             if each.error is not None:
-                raise self._context.translate(KafkaException(each.error), action)
+                raise self._context.translate(each.error, action)
         return found
