@@ -10,6 +10,7 @@ import pytest
 from headgate_enricher.budget.metrics import BudgetMetrics
 from headgate_enricher.gateway.metrics import GatewayMetrics
 from headgate_enricher.metrics import EnricherMetrics
+from headgate_enricher.shadow.metrics import ShadowMetrics
 from headgate_producer.metrics import ProducerMetrics
 from headgate_runtime.metrics import Metrics
 from headgate_writer.metrics import WriterMetrics
@@ -22,7 +23,7 @@ ROW = re.compile(r"\| `(\w+)` \| (\w+) \| (\w+) \| ([\w, ]*) ?\| .+ \|")
 SECTIONS: dict[str, list[Callable[[Metrics], Any]]] = {
     "Every service": [],
     "Producer": [ProducerMetrics],
-    "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics],
+    "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics, ShadowMetrics],
     "Writer": [WriterMetrics],
 }
 
