@@ -12,6 +12,7 @@ from headgate_enricher.gateway.metrics import GatewayMetrics
 from headgate_enricher.mcp.metrics import McpMetrics
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.reviews.metrics import ReviewsMetrics
+from headgate_enricher.shadow.metrics import ShadowMetrics
 from headgate_producer.metrics import ProducerMetrics
 from headgate_runtime.metrics import Metrics
 from headgate_writer.metrics import WriterMetrics
@@ -24,7 +25,7 @@ ROW = re.compile(r"\| `(\w+)` \| (\w+) \| (\w+) \| ([\w, ]*) ?\| .+ \|")
 SECTIONS: dict[str, list[Callable[[Metrics], Any]]] = {
     "Every service": [],
     "Producer": [ProducerMetrics],
-    "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics, McpMetrics],
+    "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics, McpMetrics, ShadowMetrics],
     "Reviews": [ReviewsMetrics],
     "Writer": [WriterMetrics],
 }

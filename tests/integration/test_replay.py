@@ -57,7 +57,6 @@ class Recorded(World):
             "HEADGATE_ADMIN_CONTRACTS_DIR": str(self.contracts.directory),
             "HEADGATE_ADMIN_ENRICHED_TOPIC": self.output,
         }
-        # The test's prefix has a dot, and so have its topics.
         arguments = ("replay", f"{self.name}-{name}", *arguments, "--json")
         result = CliRunner().invoke(make_app(), arguments, env={**instance, **environment})
         return result.exit_code, json.loads(result.stdout)

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.config import KafkaSettings, RegistrySettings
-from headgate_runtime.errors import ConfigurationError, RejectedError, UndecodableError
+from headgate_runtime.errors import ConfigurationError, RejectedError, UnavailableError, UndecodableError
 from headgate_runtime.kafka.admin import KafkaAdmin
+from headgate_runtime.kafka.consumer import KafkaConsumer
+from headgate_runtime.kafka.groups import KafkaGroup
+from headgate_runtime.kafka.producer import KafkaProducer
+from headgate_runtime.kafka.ranges import read_range
+from headgate_runtime.records import OutgoingRecord, TopicPartition
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.testing import eventually
 from headgate_schemas.records import parse_record
@@ -109,3 +114,45 @@ def test_compatibility_is_per_subject_and_enforced(registry: ConfluentRegistry, 
     with pytest.raises(RejectedError):
         registry.register(subject, breaking.text)
     assert registry.versions(subject) == [1]
+
+
+def test_offsets_are_found_by_time_and_a_stretch_between_two_is_read(
+    stack: Brokers, admin: KafkaAdmin, topic_name: TopicName
+) -> None:
+    topic, settings = topic_name("stretch"), KafkaSettings(bootstrap_servers=stack.bootstrap_servers)
+    admin.create(topic, partitions=2, config={})
+    full, empty = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    producer = KafkaProducer(settings)
+    for number in range(10):
+        value = str(number).encode()
+        producer.send(OutgoingRecord(topic, b"k", value, partition=0, timestamp_ms=1_764_000_000_000 + number))
+    producer.close()
+    assert admin.first_offsets([full, empty]) == {full: 0, empty: 0}
+    assert admin.offsets_at([full, empty], 1_764_000_000_004) == {full: 4}
+    assert admin.offsets_at([full, empty], 1_764_000_000_010) == {}
+    read: list[bytes | None] = []
+    ends = {full: 7, empty: 0}
+    assert read_range(settings, {full: 4, empty: 0}, lambda each: read.append(each.value), 20, ends=ends) == ends
+    assert read == [b"4", b"5", b"6"]
+
+
+def test_a_group_without_members_is_told_where_to_begin(
+    stack: Brokers, admin: KafkaAdmin, topic_name: TopicName
+) -> None:
+    topic, settings = topic_name("group"), KafkaSettings(bootstrap_servers=stack.bootstrap_servers)
+    admin.create(topic, partitions=2, config={})
+    group = KafkaGroup(settings, topic)
+    assert group.committed() == {}
+    producer = KafkaProducer(settings)
+    for _ in range(5):
+        producer.send(OutgoingRecord(topic, b"k", b"v", partition=0))
+    producer.close()
+    places = {TopicPartition(topic, 0): 5, TopicPartition(topic, 1): 0}
+    group.move(places)
+    assert group.committed() == places
+    consumer = KafkaConsumer(settings, group_id=topic)
+    consumer.subscribe([topic], on_assign=lambda _: {}, on_revoke=lambda _: None, on_lost=lambda _: None)
+    eventually(lambda: consumer.poll(1, 0.1) == [] and len(consumer.assignment()) == 2, 30)
+    with pytest.raises(UnavailableError, match=f"move the offsets of group {topic}"):
+        group.move(places)
+    consumer.close()

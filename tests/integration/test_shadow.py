@@ -114,10 +114,10 @@ def test_a_shadow_compares_every_decision_once_however_it_is_killed_and_spends_n
     )
     with running(live, shadow):
         for _ in range(2):
-            before = len(world.divergences())
+            enough = len(world.divergences()) + 100
             world.produce_in_transactions(3, 200)
             world.produce(600)
-            eventually(lambda before=before: len(world.divergences()) > before + 100, 60)
+            eventually(lambda enough=enough: len(world.divergences()) > enough, 60)
             shadow.kill9()
             assert shadow.revive()
             shadow.wait_ready()

@@ -128,7 +128,7 @@ def test_an_answer_that_cannot_be_read_is_none() -> None:
 def test_many_answers_wait_on_disk_and_leave_nothing_there(tmp_path: Path) -> None:
     known, works = Recordings(tmp_path / "state"), [grey() for _ in range(2_500)]
     for offset, each in enumerate(works):
-        each.event["processing_metadata"]["source_offset"] = offset  # type: ignore[index]  # the test's own
+        each.event["processing_metadata"]["source_offset"] = offset
         known.keep(each, 0, str(offset))
     answers = known.load()
     assert all(answers.find(context_of(each), 0).message == str(at).encode() for at, each in enumerate(works))
@@ -161,7 +161,7 @@ class Deliberated:
     async def deliberate(self, _: GreyCase) -> Decision:
         self.deliberations += 1
         spending = current_spending()
-        for _ in range(self.calls):
+        for _call in range(self.calls):
             found = self.answers.find(spending.context, spending.next_call())
             spending.answered(found.model_id, found.usage, found.cost_microdollars)
         if self.fails is not None:

@@ -4,9 +4,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.avro import Decoder, Encoder, FieldCodec
 from headgate_runtime.errors import ConfigurationError, RejectedError, UnavailableError, UndecodableError
 from headgate_runtime.testing import MemoryRegistry
+from headgate_schemas import Contracts
 from headgate_schemas.records import parse_record
 from hypothesis import given
 from hypothesis import strategies as st
@@ -214,3 +215,16 @@ def test_the_prefix_is_the_frame_of_every_value() -> None:
     encoder = Codec().encoder
     assert encoder.prefix == b"\x00\x00\x00\x00\x01"
     assert encoder.encode(VALUE).startswith(encoder.prefix)
+
+
+def test_a_field_by_itself_has_the_bytes_it_has_in_the_whole() -> None:
+    contracts = Contracts.load()
+    topic = contracts.topic("enriched-events")
+    record = contracts.record(topic.record)
+    registry = MemoryRegistry()
+    registry.register(topic.subject, record.text)
+    whole = Encoder(registry, topic.subject, record).encode(contracts.examples(record.name)["model_flag"])
+    value = Decoder(registry, record).decode(whole)["agent_metadata"]
+    codec = FieldCodec(record, "agent_metadata")
+    assert codec.encode(value) in whole
+    assert codec.decode(codec.encode(value)) == value

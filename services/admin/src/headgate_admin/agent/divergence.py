@@ -26,19 +26,7 @@ if TYPE_CHECKING:
     from headgate_admin.config import AdminSettings
     from headgate_admin.reading import ReadNewest
 
-COLUMNS = (
-    "shadow",
-    "version",
-    "compared",
-    "diverged",
-    "rate",
-    "score",
-    "cost $",
-    "holding $",
-    "holds",
-    "shadow says",
-    "events",
-)
+COLUMNS = ("shadow", "version", "holds", "shadow says", "events", "share")
 
 app = typer.Typer(add_completion=False)
 
@@ -135,24 +123,24 @@ def divergence(
             for (name, version), found in sorted(comparisons.items())
         ]
         table = table_of(COLUMNS, (row for shadow in shadows for row in _rows(shadow)))
-        compared = sum(shadow["compared"] for shadow in shadows)
-        summary = f"{compared:,} decisions compared" + (f", {unreadable:,} unreadable" if unreadable else "")
+        lines = [_line(shadow) for shadow in shadows] or ["no decisions compared"]
+        summary = "\n".join([*lines, f"{unreadable:,} records cannot be read"] if unreadable else lines)
         output.result({"shadows": shadows, "unreadable": unreadable}, summary, table)
 
 
-def _rows(shadow: Mapping[str, Any]) -> Iterator[list[str]]:
-    """One line a pair of decisions; the first one also has what is said of the whole."""
-    whole = [
-        shadow["agent"],
-        shadow["agent_version"],
-        f"{shadow['compared']:,}",
-        f"{shadow['diverged']:,}",
-        f"{shadow['rate']:.2%}",
-        f"{shadow['mean_risk_score_difference']:+.3f}",
-        f"{shadow['shadow_cost_microdollars'] / 1e6:.6f}",
-        f"{shadow['holding_cost_microdollars'] / 1e6:.6f}",
-    ]
+def _rows(shadow: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """One line a pair of decisions."""
     for holding, decisions in shadow["decisions"].items():
         for decided, count in decisions.items():
-            yield [*whole, holding, decided, f"{count:,}"]
-            whole = [""] * len(whole)
+            share = f"{count / shadow['compared']:.2%}"
+            yield shadow["agent"], shadow["agent_version"], holding, decided, f"{count:,}", share
+
+
+def _line(shadow: Mapping[str, Any]) -> str:
+    fallbacks = sum(shadow["shadow_fallbacks"].values())
+    return (
+        f"{shadow['agent']} {shadow['agent_version']}: {shadow['diverged']:,} of {shadow['compared']:,} decisions diverge "
+        f"({shadow['rate']:.2%}), risk score {shadow['mean_risk_score_difference']:+.3f} on average, "
+        f"${shadow['shadow_cost_microdollars'] / 1e6:.6f} where ${shadow['holding_cost_microdollars'] / 1e6:.6f} was paid, "
+        f"{fallbacks:,} fallbacks"
+    )

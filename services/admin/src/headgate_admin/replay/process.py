@@ -97,10 +97,15 @@ class EnricherProcess:
     ) -> None:
         self._process.terminate()
         try:
-            self._process.wait(STOP_TIMEOUT_S)
+            self._process.wait(timeout=STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code, None while it runs."""
+        return self._process.returncode
 
     def wait(self, seconds: float) -> None:
         """Wait, and see that it runs.

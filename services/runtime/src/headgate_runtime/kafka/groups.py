@@ -43,7 +43,7 @@ class KafkaGroup:
         """Commit offsets for a group that has no member; makes the group where there is none.
 
         Raises:
-            RejectedError: The group has members.
+            UnavailableError: The group has members, or the brokers do not answer.
         """
         places = [ClientPartition(*partition, offset) for partition, offset in offsets.items()]
         asked = [ConsumerGroupTopicPartitions(self._group_id, places)]
@@ -51,7 +51,13 @@ class KafkaGroup:
         self._result("move the offsets", futures[self._group_id])
 
     def _result(self, action: str, future: Future[Any]) -> Any:
+        action = f"{action} of group {self._group_id}"
         try:
-            return future.result(timeout=_TIMEOUT_S * 2)
+            found = future.result(timeout=_TIMEOUT_S * 2)
         except KafkaException as error:
-            raise self._context.translate(error, f"{action} of group {self._group_id}") from error
+            raise self._context.translate(error, action) from error
+        # A group that refuses answers all the same, with an error for each partition.
+        for each in found.topic_partitions:
+            if each.error is not None:
+                raise self._context.translate(each.error, action)
+        return found
