@@ -121,6 +121,12 @@ class Endpoint:
         self._breaker = Breaker(policy or BreakerPolicy())
         self._slots = Slots(AdaptiveLimit(most_in_flight))
         self._limiter = Limiter(settings.requests_per_minute, settings.tokens_per_minute, clock())
+        metrics.watch(
+            settings.id,
+            breaker=lambda: self._breaker.state(clock()),
+            in_flight=lambda: self._slots.in_flight,
+            limit=lambda: self._slots.limit.limit,
+        )
 
     @property
     def id(self) -> str:
@@ -155,8 +161,6 @@ class Endpoint:
         except GatewayError as refusal:
             self._metrics.refused(self.id, refusal.reason)
             raise
-        finally:
-            self._show()
 
     async def _ask(self, question: Question, purse: Purse) -> Reply:
         if not self.admits():
@@ -226,7 +230,6 @@ class Endpoint:
         return ticket
 
     async def _attempt(self, request: ConverseRequest, attempt: _Attempt) -> Reply:
-        self._show()
         try:
             left_s = max(_LEAST_S, attempt.deadline_s - attempt.began_s)
             message = self.model.parse(await self.model.attempt(request, left_s))
@@ -285,14 +288,6 @@ class Endpoint:
         usage = Usage(1, counted["input_tokens"], counted["output_tokens"])
         cost = self.price.cost_microdollars(usage, cache_read=details.get("cache_read", 0), cache_written=written)
         return Reply(self.id, message, usage, cost)
-
-    def _show(self) -> None:
-        self._metrics.gates(
-            self.id,
-            breaker=self._breaker.state(self._clock()),
-            in_flight=self._slots.in_flight,
-            limit=self._slots.limit.limit,
-        )
 
 
 @dataclass(frozen=True, slots=True)
