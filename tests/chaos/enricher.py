@@ -96,10 +96,9 @@ def run(platform: Platform, plan: Plan) -> tuple[dict[str, float], dict[str, Any
         "kills_recovered": len(seconds) + len(cold),
         "unclean_exits": sum(code != 0 for code in codes),
         "model_calls": stats["calls"],
-        "repeated_answers": stats["repeated_answers"],
         "answers_kept": kept.total(),
         "repeated_answered_calls": kept.total() - len(kept),
-        "model_calls_over_distinct": round(stats["answers"] / max(1, stats["distinct_prompts"]), 4),
+        "model_calls_over_distinct": round(stats["answers"] / max(1, len(kept)), 4),
     }
     if seconds:
         figures |= {"recovery_s_max": round(max(seconds), 2), "recovery_s_median": round(median(seconds), 2)}

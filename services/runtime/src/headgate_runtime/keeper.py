@@ -27,7 +27,6 @@ PR_SET_PDEATHSIG: Final = 1
 SIGNAL_EXIT: Final = 128
 LIVED_S: Final = 10.0
 MOST_EARLY_DEATHS: Final = 5
-FIRST_BACKOFF_S: Final = 0.1
 _ENDED: Final = (signal.SIGTERM, signal.SIGINT)
 
 _log = structlog.get_logger(__name__)
@@ -61,8 +60,6 @@ def keep(work: Callable[[int], int]) -> int:
             if child.told_to_end or early >= MOST_EARLY_DEATHS:
                 return SIGNAL_EXIT - code
             _log.error("worker killed, starting another", signal=signal.Signals(-code).name, early_deaths=early)
-            if early > 1:
-                time.sleep(FIRST_BACKOFF_S * 2**early)
 
 
 class _Child:
