@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from headgate_runtime.keeper import _Child
 from headgate_runtime.testing import eventually
 
 if TYPE_CHECKING:
@@ -78,3 +79,11 @@ def test_a_worker_that_ends_by_itself_ends_the_process_and_so_do_five_deaths_in_
 ) -> None:
     assert kept.popen.wait(ENDS_S) == code
     assert [line.split()[0] for line in kept.lines()] == [str(number) for number in range(workers)]
+
+
+def test_no_worker_begins_once_the_keeper_was_told_to_end() -> None:
+    begun: list[int] = []
+    with _Child() as child:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert child.run(lambda: begun.append(1) or 0) == -signal.SIGTERM  # type: ignore[func-returns-value]
+    assert begun == []

@@ -7,23 +7,23 @@ nothing else: it imports, forks and waits. It holds no connection and starts no 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
+from headgate_runtime.children import tied_to_parent
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-PR_SET_PDEATHSIG: Final = 1
 SIGNAL_EXIT: Final = 128
 LIVED_S: Final = 10.0
 MOST_EARLY_DEATHS: Final = 5
@@ -82,11 +82,13 @@ class _Child:
 
     def run(self, work: Callable[[], int]) -> int:
         """Run the work in a new child; returns its exit code, or the negative number of the signal that killed it."""
-        keeper = os.getpid()
+        tie = tied_to_parent(signal.SIGKILL)
         with _signals_held():
+            if self.told_to_end:  # since the last one died
+                return -signal.SIGTERM
             self._pid = os.fork()
             if self._pid == 0:
-                _become_worker(keeper)
+                _become_worker(tie)
         if self._pid == 0:
             os._exit(_exit_code(work))
         _, status = os.waitpid(self._pid, 0)
@@ -96,7 +98,8 @@ class _Child:
     def _pass_on(self, number: int, _: FrameType | None) -> None:
         self.told_to_end = True
         if self._pid:
-            os.kill(self._pid, number)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self._pid, number)
 
 
 @contextmanager
@@ -109,11 +112,10 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def _become_worker(keeper: int) -> None:
+def _become_worker(tie: Callable[[], None] | None) -> None:
     os.setpgid(0, 0)  # a Ctrl-C at the terminal comes through the keeper, once
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != keeper:  # it died before prctl: no signal will come
-        os._exit(SIGNAL_EXIT + signal.SIGKILL)
+    if tie is not None:
+        tie()
     for number in _ENDED:
         signal.signal(number, signal.SIG_DFL)
 
