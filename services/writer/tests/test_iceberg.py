@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from headgate_runtime.errors import ConfigurationError, UnavailableError
 from headgate_schemas import PartitionField, TableContract
+from headgate_writer.catalog import TIMEOUT_PROPERTY, open_catalog
 from headgate_writer.commit import Batch, Committer, Outcome
 from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
-from headgate_writer.iceberg import CREATION_PROPERTIES, IcebergTable, open_catalog, open_table
+from headgate_writer.opening import CREATION_PROPERTIES, open_table
 from headgate_writer.positions import PROPERTY, Incarnation, Positions
-from headgate_writer.rest import TIMEOUT_PROPERTY
 from headgate_writer.schema import stored_schema
 from pyiceberg.exceptions import CommitFailedException
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from headgate_writer.iceberg import IcebergTable
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import CommitTableResponse
 

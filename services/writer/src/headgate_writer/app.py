@@ -22,11 +22,12 @@ from headgate_runtime.service import Service
 from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
 from opentelemetry.trace import get_tracer
 
+from headgate_writer.catalog import open_catalog
 from headgate_writer.commit import Committer
 from headgate_writer.control import commit_router
 from headgate_writer.decode import BatchDecoder
-from headgate_writer.iceberg import open_catalog, open_table
 from headgate_writer.metrics import WriterMetrics
+from headgate_writer.opening import open_table
 from headgate_writer.outbox import Outbox
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation

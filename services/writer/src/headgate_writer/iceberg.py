@@ -1,129 +1,26 @@
-"""The Iceberg side of the writer: opening, creating and widening a table, and the commit itself."""
+"""The Iceberg side of the writer: reading a table's head, writing data files, and the commit itself."""
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
-import structlog
-from headgate_runtime.errors import ConfigurationError, UnavailableError
-from pyiceberg.catalog import Catalog, load_catalog
-from pyiceberg.exceptions import (
-    CommitFailedException,
-    NamespaceAlreadyExistsError,
-    NoSuchTableError,
-    TableAlreadyExistsError,
-    ValidationError,
-)
+from headgate_runtime.errors import UnavailableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
-from pyiceberg.transforms import parse_transform
 
 from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
 from headgate_writer.positions import PROPERTY, Positions, positions_of
-from headgate_writer.rest import TimedRestCatalog
 from headgate_writer.table import Head, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
-    from headgate_schemas import TableContract
     from pyiceberg.table import Table as PyIcebergTable
 
-# Set when a table is created and left alone afterwards: they are the operator's from then on.
-CREATION_PROPERTIES: Mapping[str, str] = {
-    "write.parquet.compression-codec": "zstd",
-    "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "20",
-    "commit.manifest-merge.enabled": "true",
-    "commit.manifest.min-count-to-merge": "20",
-}
-
-# Two replicas that start at once create or widen the same table; the loser sees the winner's work the second time.
-_ATTEMPTS = 5
-
-_log = structlog.get_logger()
 _T = TypeVar("_T")
-
-
-def open_catalog(properties: Mapping[str, str]) -> Catalog:
-    """Open the catalog that pyiceberg properties describe (``type``, ``uri``, ``warehouse``, ...).
-
-    Raises:
-        ConfigurationError: The properties describe none.
-        UnavailableError: It does not answer.
-    """
-    settings = dict(properties)
-    name = settings.pop("name", "headgate")
-    if settings.get("type") == "rest":
-        settings["py-catalog-impl"] = f"{TimedRestCatalog.__module__}.{TimedRestCatalog.__name__}"
-        del settings["type"]
-    try:
-        return load_catalog(name, **settings)
-    except (ValueError, TypeError, ModuleNotFoundError) as error:
-        raise ConfigurationError(f"the catalog properties describe no catalog: {error}") from error
-    except Exception as error:  # each catalog client raises errors of its own
-        raise UnavailableError(f"the catalog does not answer: {error!r}") from error
-
-
-def open_table(
-    catalog: Catalog, contract: TableContract, schema: pa.Schema, *, keep_snapshots: int = 200
-) -> IcebergTable:
-    """Open a topic's table: create it where it is missing, add the columns a newer contract has.
-
-    Columns are added before the first row that has them; doing it again changes nothing.
-
-    Args:
-        catalog: The catalog.
-        contract: Name and partitioning.
-        schema: All columns, as :func:`headgate_writer.schema.stored_schema` gives them.
-        keep_snapshots: As in :class:`IcebergTable`.
-
-    Raises:
-        ConfigurationError: The table has columns these rows cannot fill.
-        UnavailableError: The catalog does not answer.
-    """
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return IcebergTable(_open_once(catalog, contract, schema), keep_snapshots)
-        except (CommitFailedException, TableAlreadyExistsError) as error:
-            if attempt == _ATTEMPTS:
-                raise UnavailableError(f"{contract.name}: others keep changing the table: {error}") from error
-        except (ValidationError, ValueError) as error:
-            raise ConfigurationError(
-                f"{contract.name}: the table cannot hold the rows of the contract: {error}. A column's type cannot "
-                "be narrowed and a column cannot be made required: change the contract, or give it another table",
-            ) from error
-        except Exception as error:
-            raise UnavailableError(f"{contract.name}: the catalog does not answer: {error!r}") from error
-    raise AssertionError("unreachable")
-
-
-def _open_once(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> PyIcebergTable:
-    try:
-        table = catalog.load_table(contract.name)
-    except NoSuchTableError:
-        return _create(catalog, contract, schema)
-    missing = set(schema.names) - {field.name for field in table.schema().fields}
-    with table.update_schema() as update:
-        update.union_by_name(schema)
-    if missing:
-        _log.info("table widened", table=contract.name, columns=sorted(missing))
-    return table
-
-
-def _create(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> PyIcebergTable:
-    """Create the table with its partitioning in one commit: a table never exists half made."""
-    with contextlib.suppress(NamespaceAlreadyExistsError):
-        catalog.create_namespace(contract.name.rpartition(".")[0])
-    transaction = catalog.create_table_transaction(contract.name, schema, properties=dict(CREATION_PROPERTIES))
-    with transaction, transaction.update_spec() as spec:
-        for part in contract.partition_by:
-            spec.add_field(part.field, parse_transform(part.transform))
-    _log.info("table created", table=contract.name)
-    return catalog.load_table(contract.name)
 
 
 class IcebergTable:
