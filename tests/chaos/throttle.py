@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headgate_enricher.bedrock import BedrockSettings
+from headgate_enricher.bedrock.settings import BedrockSettings
 from headgate_local.platform import Platform, Replicas
 from headgate_local.progress import PlainProgress
 

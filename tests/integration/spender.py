@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headgate_enricher.budget import BudgetSettings, Limit, open_budget
+from headgate_enricher.budget.limits import Limit
+from headgate_enricher.budget.opening import open_budget
+from headgate_enricher.budget.settings import BudgetSettings
 from headgate_runtime.config import KafkaSettings, RegistrySettings
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.metrics import Metrics

@@ -20,7 +20,8 @@ import boto3
 import httpx
 import jsonschema
 from headgate_enricher.agents import load_agent
-from headgate_enricher.bedrock import BedrockSettings, ModelFactory, ModelSettings
+from headgate_enricher.bedrock.model import ModelFactory
+from headgate_enricher.bedrock.settings import BedrockSettings, ModelSettings
 from headgate_local.http_ready import http_not_ready
 from headgate_local.ports import choose_ports
 from headgate_local.processes import ProcessSpec, ServiceProcess

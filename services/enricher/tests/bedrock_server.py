@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import httpx
-from headgate_enricher.bedrock import AsyncBedrockConverse, BedrockSettings, ModelFactory, ModelSettings
+from headgate_enricher.bedrock.model import AsyncBedrockConverse, ModelFactory
+from headgate_enricher.bedrock.settings import BedrockSettings, ModelSettings
 from headgate_runtime.testing import eventually
 from pydantic import SecretStr
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from botocore.exceptions import ClientError
-from headgate_enricher.bedrock import ConverseRequest
+from headgate_enricher.bedrock.request import ConverseRequest
 from headgate_enricher.bedrock.retries import RetryPolicy
 from headgate_enricher.gateway.cache import AnswerCache
 from headgate_enricher.gateway.calls import Calls
@@ -28,7 +28,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
 if TYPE_CHECKING:
-    from headgate_enricher.bedrock import ModelSettings
+    from headgate_enricher.bedrock.settings import ModelSettings
     from langchain_core.messages import BaseMessage
 
 PRIMARY, CHEAPER, FALLBACK = "anthropic.claude-sonnet-5", "amazon.nova-micro-v1:0", "anthropic.claude-haiku-4-5"

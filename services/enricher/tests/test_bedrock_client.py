@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from headgate_enricher.bedrock import ModelSettings, classify, deadline
+from headgate_enricher.bedrock.deadline import deadline
+from headgate_enricher.bedrock.errors import classify
 from headgate_enricher.bedrock.retries import DeadlineError
+from headgate_enricher.bedrock.settings import ModelSettings
 from headgate_runtime.testing import eventually
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel, Field, SecretStr
@@ -18,7 +20,7 @@ from .bedrock_server import BedrockServer, bedrock_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from headgate_enricher.bedrock import AsyncBedrockConverse
+    from headgate_enricher.bedrock.model import AsyncBedrockConverse
     from langchain_core.messages import AIMessage
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"

@@ -9,8 +9,10 @@ import aiohttp
 import botocore.exceptions as aws
 import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
-from headgate_enricher.bedrock import BedrockSettings, ModelFactory, classify
+from headgate_enricher.bedrock.errors import classify
+from headgate_enricher.bedrock.model import ModelFactory
 from headgate_enricher.bedrock.retries import RetryPolicy
+from headgate_enricher.bedrock.settings import BedrockSettings
 from headgate_enricher.bedrock.signing import CredentialSource
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.testing import eventually

@@ -16,10 +16,11 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ParamValidationError
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
-from headgate_enricher.bedrock import BedrockSettings, ModelFactory, ModelSettings
 from headgate_enricher.bedrock.conversation import plain_turns
+from headgate_enricher.bedrock.model import ModelFactory
 from headgate_enricher.bedrock.request import OPERATION, PROTOCOL, RequestWriter
 from headgate_enricher.bedrock.retries import perhaps_paid
+from headgate_enricher.bedrock.settings import BedrockSettings, ModelSettings
 from headgate_enricher.bedrock.sigv4 import SignatureV4
 from headgate_enricher.bedrock.transport import read_plain
 from hypothesis import given

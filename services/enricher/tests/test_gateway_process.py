@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from headgate_enricher.bedrock import ModelFactory, ModelSettings, deadline
+from headgate_enricher.bedrock.deadline import deadline
+from headgate_enricher.bedrock.model import ModelFactory
+from headgate_enricher.bedrock.settings import ModelSettings
 from headgate_enricher.config import Settings
 from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router

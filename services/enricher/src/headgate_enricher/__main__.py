@@ -7,8 +7,7 @@ if __name__ == "__main__":
     gc.disable()  # imports leave no garbage, and looking for it is a sixth of their time; the runtime enables it again
     from headgate_runtime.lifecycle import run
 
-    from headgate_enricher.app import build
+    from headgate_enricher import starting
     from headgate_enricher.config import Settings
-    from headgate_enricher.preload import preload
 
-    sys.exit(run(Settings, build, preload))
+    sys.exit(run(Settings, starting.build, starting.preload, starting.settle))

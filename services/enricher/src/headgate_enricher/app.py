@@ -23,8 +23,8 @@ from pydantic import SecretStr
 
 from headgate_enricher.agents import load_agent
 from headgate_enricher.assembly import SERVICE, StageAssembly
-from headgate_enricher.bedrock import ModelFactory
-from headgate_enricher.budget import Budget, check_ledger, ledger_contract, open_budget
+from headgate_enricher.bedrock.model import ModelFactory
+from headgate_enricher.budget.opening import Budget, check_ledger, ledger_contract, open_budget
 from headgate_enricher.canary import Canary, check_canary
 from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.gateway.assembly import create_calls
@@ -44,6 +44,7 @@ from headgate_enricher.results import ModelResults
 from headgate_enricher.roles import check_role
 from headgate_enricher.routing import Decider, Routing, check_table
 from headgate_enricher.shadow.purse import ShadowPurse
+from headgate_enricher.starting import transactional_id
 from headgate_enricher.topics import check_topics, find_topics, load_contracts
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from headgate_schemas import Contracts, TopicContract
     from headgate_schemas.agent import Memory
 
-    from headgate_enricher.budget import OpenBudget
+    from headgate_enricher.budget.opening import OpenBudget
     from headgate_enricher.config import Settings
     from headgate_enricher.gateway.calls import Calls
     from headgate_enricher.gateway.routes import Routes
@@ -103,9 +104,7 @@ def build(settings: Settings) -> Service:
         bedrock["api_key"] = SecretStr("recorded")  # nobody needs to have credentials, and nobody is asked with them
     # The producer comes first: taking over the transactional id settles what the last holder left open.
     clients = Clients(
-        transactions=KafkaTransactionalProducer(
-            settings.kafka, transactional_id=f"{settings.group_id}-{settings.instance}"
-        ),
+        transactions=KafkaTransactionalProducer(settings.kafka, transactional_id=transactional_id(settings)),
         consumer=KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance),
         producer=KafkaProducer(settings.kafka),
         registry=registry,

@@ -8,8 +8,8 @@ from headgate_runtime.config import ServiceSettings
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from headgate_enricher.bedrock import BedrockSettings
-from headgate_enricher.budget import BudgetSettings
+from headgate_enricher.bedrock.settings import BedrockSettings
+from headgate_enricher.budget.settings import BudgetSettings
 from headgate_enricher.canary import CanarySettings
 from headgate_enricher.gateway.routes import RouteSettings
 from headgate_enricher.mcp import McpServer, ServerName

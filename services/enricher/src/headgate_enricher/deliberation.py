@@ -11,7 +11,7 @@ import structlog
 from headgate_runtime.tracing import identity
 from headgate_schemas.agent import Decision, GreyCase, ModelAnswerError
 
-from headgate_enricher.bedrock import deadline
+from headgate_enricher.bedrock.deadline import deadline
 from headgate_enricher.bedrock.retries import DeadlineError
 from headgate_enricher.gateway.protocols import CallContext
 from headgate_enricher.gateway.spending import deliberation_of

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -18,6 +18,7 @@ from headgate_schemas import ContractError
 from pydantic import ValidationError
 
 from headgate_runtime.access import ControlAuth
+from headgate_runtime.children import beside
 from headgate_runtime.closing import closing
 from headgate_runtime.config import ServiceSettings, unknown_variables
 from headgate_runtime.control import control_app
@@ -63,6 +64,7 @@ def run(
     settings_type: type[_Settings],
     build: Callable[[_Settings], Service],
     preload: Callable[[_Settings], None] | None = None,
+    settle: Callable[[_Settings], None] | None = None,
 ) -> int:
     """Run a service until a signal stops it; return the exit code of the process.
 
@@ -75,6 +77,7 @@ def run(
         build: Wires the service.
         preload: Imports what the service is made of, and opens nothing. With it the service runs in a child process,
             which is replaced at once where a signal kills it (see ``keeper``).
+        settle: Ends what a killed predecessor left open, while ``preload`` takes its time; in a process of its own.
     """
     settings = _settings(settings_type)
     if settings is None:
@@ -89,7 +92,9 @@ def run(
 
     if preload is None:
         return _ending(partial(serve, 0), "stopped")
-    return _ending(partial(preload, settings)) or keep(lambda restarts: _ending(partial(serve, restarts), "stopped"))
+    with beside(partial(settle, settings)) if settle else nullcontext():
+        failed = _ending(partial(preload, settings))
+    return failed or keep(lambda restarts: _ending(partial(serve, restarts), "stopped"))
 
 
 def _ending(step: Callable[[], None], event: str | None = None) -> int:

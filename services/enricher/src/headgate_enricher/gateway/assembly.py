@@ -13,7 +13,8 @@ from headgate_enricher.gateway.routes import Routes
 if TYPE_CHECKING:
     from headgate_runtime.metrics import Metrics
 
-    from headgate_enricher.bedrock import ModelFactory, ModelSettings
+    from headgate_enricher.bedrock.model import ModelFactory
+    from headgate_enricher.bedrock.settings import ModelSettings
     from headgate_enricher.config import Settings
     from headgate_enricher.gateway.protocols import Purse
     from headgate_enricher.pricing import PriceList

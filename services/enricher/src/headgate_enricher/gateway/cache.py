@@ -10,7 +10,7 @@ import orjson
 from langchain_core.messages import AIMessage
 
 if TYPE_CHECKING:
-    from headgate_enricher.bedrock import ConverseRequest
+    from headgate_enricher.bedrock.request import ConverseRequest
     from headgate_enricher.gateway.protocols import RecordedAnswer
 
 _KEPT = ("content", "additional_kwargs", "tool_calls", "invalid_tool_calls", "usage_metadata")

@@ -10,7 +10,7 @@ from headgate_runtime.access import REFUSALS, ControlCaller, Problem, audited
 from headgate_runtime.errors import ConfigurationError
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from headgate_enricher.bedrock import ModelSettings
+from headgate_enricher.bedrock.settings import ModelSettings
 from headgate_enricher.gateway.breaker import State
 from headgate_enricher.gateway.routes import RouteSettings
 

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage, BaseMessage
 
-    from headgate_enricher.bedrock import AsyncBedrockConverse, ConverseRequest, ModelSettings
+    from headgate_enricher.bedrock.model import AsyncBedrockConverse
+    from headgate_enricher.bedrock.request import ConverseRequest
+    from headgate_enricher.bedrock.settings import ModelSettings
     from headgate_enricher.gateway.metrics import GatewayMetrics
     from headgate_enricher.gateway.protocols import Purse, Reservation
     from headgate_enricher.gateway.spending import Spending

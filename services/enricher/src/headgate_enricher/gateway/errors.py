@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from headgate_enricher.bedrock import classify
+from headgate_enricher.bedrock.errors import classify
 
 
 class GatewayError(Exception):

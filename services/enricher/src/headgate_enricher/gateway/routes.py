@@ -10,7 +10,7 @@ from headgate_runtime.errors import ConfigurationError
 from pydantic import BaseModel, ConfigDict
 from pydantic_settings import NoDecode
 
-from headgate_enricher.bedrock import ModelSettings
+from headgate_enricher.bedrock.settings import ModelSettings
 from headgate_enricher.gateway.errors import BudgetExhaustedError, GatewayError
 
 if TYPE_CHECKING:
