@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Any
 
 import pytest
 from headgate_agent_toolkit.masking import Masker, tagged_fields
+from headgate_agent_toolkit.untrusted import clean, mask
 from headgate_schemas import Contracts
+from hypothesis import given
+from hypothesis import strategies as st
 
 masker = Masker(tagged_fields(), ("note",))
 
@@ -42,3 +47,25 @@ def test_direct_identifiers_cannot_be_made_text_of_the_prompt() -> None:
     tags = {**tagged_fields(), "payload.attributes.note": "direct"}
     with pytest.raises(ValueError, match=r"payload\.attributes\.note is tagged as direct personal data"):
         Masker(tags, ("note",))
+
+
+@given(text=st.text(), identifiers=st.lists(st.text(max_size=8), max_size=4))
+def test_what_is_ruled_out_by_a_look_is_what_a_search_would_not_find(text: str, identifiers: list[str]) -> None:
+    text = clean(text + " ".join(identifiers).swapcase())
+    assert mask(text, identifiers) == searched(text, identifiers)
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_cleaning_plain_text_is_folding_it(text: str) -> None:
+    folded = unicodedata.normalize("NFKC", text)
+    assert clean(text) == " ".join("".join(char for char in folded if char.isprintable() or char.isspace()).split())
+
+
+def searched(text: str, identifiers: list[str]) -> str:
+    for identifier in filter(None, map(clean, identifiers)):
+        pattern = re.escape(identifier)
+        if len(identifier) < 4:
+            text = re.sub(rf"(?<!\w){pattern}(?!\w)", "[id]", text)
+        else:
+            text = re.sub(pattern, "[id]", text, flags=re.IGNORECASE)
+    return mask(text, [])

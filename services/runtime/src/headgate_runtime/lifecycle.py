@@ -42,7 +42,7 @@ __all__ = ["Runnable", "Service", "run"]
 _log = structlog.get_logger(__name__)
 _Settings = TypeVar("_Settings", bound=ServiceSettings)
 
-GC_THRESHOLDS: Final = (10_000, 20, 20)
+GC_THRESHOLDS: Final = (100_000, 20, 20)
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_MISCONFIGURED: Final = 2
