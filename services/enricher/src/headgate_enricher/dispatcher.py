@@ -121,7 +121,7 @@ class Dispatcher:
         """Drop everything of partitions that belong to another instance already."""
         self._forget(partitions)
 
-    def process(self, records: list[Record]) -> None:
+    def process(self, records: Sequence[Record]) -> None:
         """Take in consumed records, but those of partitions that wait for their place: they come again."""
         last: dict[TopicPartition, int] = {}
         for record in records:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from headgate_runtime.closing import closing
+from headgate_runtime.records import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +43,7 @@ class Worker(Protocol):
     def lose(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop what belongs to the partitions, which are gone already, without a commit."""
 
-    def process(self, records: list[Record]) -> None:
+    def process(self, records: Sequence[Record]) -> None:
         """Take a batch of records, in order per partition."""
 
     def tick(self, *, draining: bool) -> None:
@@ -256,11 +258,8 @@ class Loop:
         self._held.difference_update(partitions)
         self._worker.lose(partitions)
 
-    def _count(self, records: list[Record]) -> None:
-        by_topic: dict[str, int] = {}
-        for record in records:
-            by_topic[record.topic] = by_topic.get(record.topic, 0) + 1
-        for topic, count in by_topic.items():
+    def _count(self, records: Sequence[Record]) -> None:
+        for topic, count in Counter(column_of(records, "topic")).items():
             self._metrics.records_consumed.labels(topic).inc(count)
 
     def _observe(self) -> None:

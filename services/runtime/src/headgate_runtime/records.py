@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, Literal, NamedTuple, overload
 
 # As a start offset: the first record that is still in the log, wherever the group stands. Kafka's own number for it.
 EARLIEST: Final = -2
@@ -47,6 +49,59 @@ class Record:
     def source(self) -> TopicPartition:
         """The partition the record came from."""
         return TopicPartition(self.topic, self.partition)
+
+
+Column = Literal["topic", "partition", "offset", "timestamp_ms", "value"]
+
+
+class LazyRecords(Sequence[Record]):
+    """A client's messages as records: one is made when it is looked at, and a column is read without making any.
+
+    Args:
+        messages: The messages, in order.
+        make: Makes a record of one.
+        columns: Read a column's value from one.
+    """
+
+    __slots__ = ("_columns", "_make", "_messages")
+
+    def __init__(
+        self, messages: Sequence[Any], make: Callable[[Any], Record], columns: Mapping[Column, Callable[[Any], Any]]
+    ) -> None:
+        self._messages = messages
+        self._make = make
+        self._columns = columns
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> LazyRecords: ...
+
+    def __getitem__(self, index: int | slice) -> Record | LazyRecords:
+        """Make one record, or take a stretch of them."""
+        if isinstance(index, slice):
+            return LazyRecords(self._messages[index], self._make, self._columns)
+        return self._make(self._messages[index])
+
+    def __iter__(self) -> Iterator[Record]:
+        """Make the records one by one."""
+        return map(self._make, self._messages)
+
+    def column(self, name: Column) -> list[Any]:
+        """Return one attribute of all records."""
+        return list(map(self._columns[name], self._messages))
+
+
+def column_of(records: Sequence[Record], name: Column) -> list[Any]:
+    """Return one attribute of all records, without making those that are not made yet."""
+    if isinstance(records, LazyRecords):
+        return records.column(name)
+    return list(map(attrgetter(name), records))
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class WriterWorker:
         for topic, numbers in _by_topic(partitions).items():
             self._sinks[topic].disown(numbers)
 
-    def process(self, records: list[Record]) -> None:
+    def process(self, records: Sequence[Record]) -> None:
         """Decode and buffer records."""
         by_topic: dict[str, list[Record]] = defaultdict(list)
         for record in records:

@@ -125,7 +125,7 @@ class ReviewsWorker:
         for source in gone:
             self._assigned.pop(source, None)
 
-    def process(self, records: list[Record]) -> None:
+    def process(self, records: Sequence[Record]) -> None:
         """Take in consumed records, but those of partitions that wait for their place: they come again."""
         self._inbox.extend(record for record in records if record.source in self._assigned)
         self._work_inbox()

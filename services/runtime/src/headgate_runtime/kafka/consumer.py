@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from functools import partial
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
@@ -13,7 +14,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from headgate_runtime.errors import FencedError, RejectedError, UnavailableError
 from headgate_runtime.kafka.client import ClientContext
-from headgate_runtime.records import Record, TopicPartition
+from headgate_runtime.records import Column, LazyRecords, Record, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -47,6 +48,14 @@ _PREFERENCES: Final = {
     "session.timeout.ms": 10_000,
     "heartbeat.interval.ms": 2_000,
     "queued.max.messages.kbytes": 32_768,
+}
+
+_COLUMNS: Final[Mapping[Column, Callable[[Any], Any]]] = {
+    "topic": methodcaller("topic"),
+    "partition": methodcaller("partition"),
+    "offset": methodcaller("offset"),
+    "timestamp_ms": lambda message: message.timestamp()[1],
+    "value": methodcaller("value"),
 }
 
 _FIXED: Final = (
@@ -107,10 +116,11 @@ class KafkaConsumer:
             ),
         )
 
-    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+    def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """Return the next records; see ``RecordConsumer``."""
         messages = self._call("consume", lambda: self._consumer.consume(max_records, timeout_s))
-        return [to_record(message) for message in messages if message.error() is None or self._event(message)]
+        good = [message for message in messages if message.error() is None or self._event(message)]
+        return lazy_records(good)
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """Stop returning records of the partitions."""
@@ -256,6 +266,11 @@ class KafkaConsumer:
             return call()
         except KafkaException as error:
             raise self._context.translate(error, action) from error
+
+
+def lazy_records(messages: Sequence[Any]) -> LazyRecords:
+    """Give messages without error as records."""
+    return LazyRecords(messages, to_record, _COLUMNS)
 
 
 def to_record(message: Any) -> Record:

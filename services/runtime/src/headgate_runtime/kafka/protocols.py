@@ -32,7 +32,7 @@ class RecordConsumer(Protocol):
             on_lost: Gets the partitions that are gone already; nothing can be committed for them.
         """
 
-    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+    def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """Return up to ``max_records`` records in order per partition, waiting at most ``timeout_s`` seconds."""
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
