@@ -17,7 +17,7 @@ from headgate_writer.metrics import WriterMetrics
 from headgate_writer.outbox import Outbox
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation
-from headgate_writer.sink import Sink, SinkParts
+from headgate_writer.sink import Feed, Sink, SinkParts
 from headgate_writer.testing import MemoryCatalog, MemoryTable
 from headgate_writer.worker import WriterWorker
 
@@ -101,16 +101,15 @@ class Replica:
         self.values = Values()
         outbox = Outbox(self.producer or MemoryProducer(self.broker))
         parts = SinkParts(
-            topic="events",
             table="lake.events",
-            decoder=BatchDecoder(self.values, lambda _: None, AT, lambda: 0),
-            letters=Letters(),  # type: ignore[arg-type]  # needs no registry
             outbox=outbox,
-            committer=Committer(self.table, TOPIC, clock=self._clock, rng=random.SystemRandom()),
+            committer=Committer(self.table, clock=self._clock, rng=random.SystemRandom()),
             policy=CommitPolicy(rows=100, size_bytes=1 << 30, interval_s=5),
             event_time=("at",),
         )
         self.sink = self.make_sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
+        decoder = BatchDecoder(self.values, lambda _: None, AT, lambda: 0)
+        self.sink.feeds["events"] = Feed("events", decoder, Letters())  # type: ignore[arg-type]  # needs no registry
         self.worker = WriterWorker(
             {"events": self.sink},
             self.consumer,

@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 import random
-import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headgate_runtime.avro import Decoder, Encoder
-from headgate_runtime.deadletters import DeadLetters
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.consumer import KafkaConsumer
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
-from headgate_runtime.records import ENVELOPE_BYTES
-from headgate_runtime.registry import ConfluentRegistry, SchemaRegistry
+from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
-from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
-from opentelemetry.trace import get_tracer
+from headgate_schemas import ContractError, Contracts
 
 from headgate_writer.catalog import open_catalog
-from headgate_writer.commit import Committer
 from headgate_writer.control import commit_router
-from headgate_writer.decode import BatchDecoder
 from headgate_writer.metrics import WriterMetrics
-from headgate_writer.opening import open_table
 from headgate_writer.outbox import Outbox
-from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation
-from headgate_writer.schema import decoded_schema
-from headgate_writer.sink import Sink, SinkParts
-from headgate_writer.tracing import TracedSink
+from headgate_writer.tables import Tables
 from headgate_writer.worker import WriterWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pyiceberg.catalog import Catalog
+    from collections.abc import Iterable
 
     from headgate_writer.config import Settings
+    from headgate_writer.sink import Sink
 
 
 def build(settings: Settings) -> Service:
@@ -56,15 +43,13 @@ def build(settings: Settings) -> Service:
     consumer = KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance)
     catalog = open_catalog(settings.catalog)
     outbox = Outbox(KafkaProducer(settings.kafka))
-    identify = partial(incarnations, KafkaAdmin(settings.kafka), settings.topics)
-    parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox)
-    shown = WriterMetrics(metrics)
-    sinks = {topic: _sink(settings, parts.of(life), shown) for topic, life in identify().items()}
+    tables = Tables(settings, load_contracts(settings), registry, catalog, outbox, WriterMetrics(metrics))
+    sinks = {topic: tables.open(topic) for topic in settings.topics}
     worker = WriterWorker(
         sinks,
         consumer,
         outbox,
-        identify=identify,
+        identify=partial(incarnations, KafkaAdmin(settings.kafka), settings.topics),
         max_buffered_bytes=settings.max_buffered_bytes,
         accepted_losses=settings.accepted_losses,
         rng=random.SystemRandom(),
@@ -81,18 +66,12 @@ def build(settings: Settings) -> Service:
         name="writer",
         loop=loop,
         metrics=metrics,
-        ready=partial(why_stalled, sinks, settings.unready_after_s),
-        healthy=partial(why_stalled, sinks, settings.unhealthy_after_s),
-        info=lambda: {"tables": [sink.info() for sink in sinks.values()]},
+        ready=partial(why_stalled, worker.tables, settings.unready_after_s),
+        healthy=partial(why_stalled, worker.tables, settings.unhealthy_after_s),
+        info=lambda: {"tables": [sink.info() for sink in worker.tables]},
         close=catalog.close,
         routers=[commit_router(worker.request_commit)],
     )
-
-
-def _sink(settings: Settings, parts: SinkParts, metrics: WriterMetrics) -> Sink:
-    if settings.tracing.endpoint is None:
-        return Sink(parts, metrics)
-    return TracedSink(parts, metrics, tracer=get_tracer("headgate_writer"), group=settings.group_id)
 
 
 def incarnations(admin: KafkaAdmin, topics: list[str]) -> dict[str, Incarnation]:
@@ -101,9 +80,9 @@ def incarnations(admin: KafkaAdmin, topics: list[str]) -> dict[str, Incarnation]
     return {topic: Incarnation(topic, cluster_id, topic_ids[topic]) for topic in topics}
 
 
-def why_stalled(sinks: Mapping[str, Sink], limit_s: float) -> str | None:
+def why_stalled(sinks: Iterable[Sink], limit_s: float) -> str | None:
     """Say which table has not taken a record for too long, and why; None where none."""
-    for sink in sinks.values():
+    for sink in sinks:
         if sink.stalled_s > limit_s:
             return f"{sink.parts.table}: nothing committed for {sink.stalled_s:.0f} s: {sink.parts.committer.failure}"
     return None
@@ -119,54 +98,3 @@ def load_contracts(settings: Settings) -> Contracts:
         return Contracts.load(settings.contracts_dir)
     except ContractError as error:
         raise ConfigurationError(str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """Makes the parts of each topic's sink; tables are created and widened here, before their first row."""
-
-    settings: Settings
-    contracts: Contracts
-    registry: SchemaRegistry
-    catalog: Catalog
-    outbox: Outbox
-
-    def of(self, life: Incarnation) -> SinkParts:
-        try:
-            contract = self.contracts.topic(life.topic)
-            if contract.table is None or contract.dead_letters is None:
-                raise ConfigurationError(f"{life.topic}: the contract names no table or no dead_letters; add both")
-            letters = self._letters(self.contracts.topic(contract.dead_letters))
-            decoder = self._decoder(contract)
-        except ContractError as error:
-            raise ConfigurationError(str(error)) from error
-        settings, event_time = self.settings, contract.fields.event_time
-        return SinkParts(
-            topic=life.topic,
-            table=contract.table.name,
-            decoder=decoder,
-            letters=letters,
-            outbox=self.outbox,
-            committer=Committer(
-                open_table(self.catalog, contract.table, decoder.schema, keep_snapshots=settings.keep_snapshots),
-                life,
-                clock=time.monotonic,
-                rng=random.SystemRandom(),
-                accepted=str(life) in settings.accepted_incarnations,
-            ),
-            policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
-            event_time=tuple(event_time.split(".")) if event_time else None,
-        )
-
-    def _decoder(self, contract: TopicContract) -> BatchDecoder:
-        record = self.contracts.record(contract.record)
-        return BatchDecoder(Decoder(self.registry, record), compile_rules(contract), decoded_schema(record), clock_ms)
-
-    def _letters(self, dead: TopicContract) -> DeadLetters:
-        encoder = Encoder(self.registry, dead.subject, self.contracts.record(dead.record))
-        return DeadLetters(encoder, dead.topic, "writer", max_bytes=dead.max_message_bytes - ENVELOPE_BYTES)
-
-
-def clock_ms() -> int:
-    """Return milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 from headgate_runtime.errors import UnavailableError
-from headgate_runtime.records import Record, TopicPartition
 
 from headgate_writer.commit import Backoff, Outcome
 from headgate_writer.errors import UnsafeToWriteError
+from headgate_writer.runs import runs_of
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from headgate_runtime.kafka.protocols import RecordConsumer
+    from headgate_runtime.records import Record, TopicPartition
 
     from headgate_writer.outbox import Outbox
     from headgate_writer.positions import Incarnation
+    from headgate_writer.runs import Run
     from headgate_writer.sink import Sink
 
 _log = structlog.get_logger()
@@ -39,6 +41,9 @@ class WriterWorker:
 
     Start offsets come from the table alone. The group's offsets are committed now and then after the table's, and
     only so that tools that watch lag have something to look at.
+
+    Attributes:
+        tables: The sinks, each once.
     """
 
     def __init__(
@@ -57,7 +62,7 @@ class WriterWorker:
         """Build the worker.
 
         Args:
-            sinks: By topic.
+            sinks: By topic; topics of one table share one.
             consumer: The loop's consumer.
             outbox: Dead letters of all sinks.
             identify: Asks the brokers which incarnation of each topic they have.
@@ -68,6 +73,7 @@ class WriterWorker:
             rng: Jitter.
         """
         self._sinks = sinks
+        self.tables = list(dict.fromkeys(sinks.values()))
         self._consumer = consumer
         self._outbox = outbox
         self._identify = identify
@@ -86,15 +92,14 @@ class WriterWorker:
 
     def assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Start new partitions at their tables' positions; where a catalog is away, :meth:`tick` seeks later."""
-        for topic, numbers in _by_topic(partitions).items():
-            self._sinks[topic].expect(numbers)
+        for sink, own in self._by_sink(partitions):
+            sink.expect(own)
         return self._place(partitions)
 
     def revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """Bring in what is buffered before the partitions go."""
         deadline = self._clock() + _FLUSH_TIMEOUT_S
-        for topic in _by_topic(partitions):
-            sink = self._sinks[topic]
+        for sink, _ in self._by_sink(partitions):
             while sink.busy and self._clock() < deadline:
                 outcome = self._step(sink, force=True)
                 if outcome is Outcome.IDLE:
@@ -107,41 +112,42 @@ class WriterWorker:
 
     def lose(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop what is buffered: another replica may have the partitions already."""
-        for topic, numbers in _by_topic(partitions).items():
-            self._sinks[topic].disown(numbers)
+        for sink, own in self._by_sink(partitions):
+            sink.disown(own)
 
     def process(self, records: list[Record]) -> None:
         """Decode and buffer records."""
-        by_topic: dict[str, list[Record]] = defaultdict(list)
-        for record in records:
-            by_topic[record.topic].append(record)
-        for topic, own in by_topic.items():
-            self._sinks[topic].take(own)
+        runs: dict[Sink, list[Run]] = defaultdict(list)
+        for run in runs_of(records):
+            runs[self._sinks[run.source.topic]].append(run)
+        for sink, own in runs.items():
+            sink.take(own)
 
     def tick(self, *, draining: bool) -> None:
         """Send dead letters, commit what is due, all of it while draining, and place partitions that wait for it."""
         self._outbox.pump()
         force = draining or self._commit_requested.is_set()
         self._commit_requested.clear()
-        for sink in self._sinks.values():
+        for sink in self.tables:
             if sink.held:
                 sink.retry()
             self._step(sink, force=force)
         if self._clock() >= self._tell_not_before:
             self._tell_not_before = self._clock() + _TELL_EVERY_S
             self._tell_group()
-        if any(sink.waiting for sink in self._sinks.values()) and self._clock() >= self._place_not_before:
-            for partition, offset in self._place(self._waiting()).items():
+        if any(sink.waiting for sink in self.tables) and self._clock() >= self._place_not_before:
+            waiting = [partition for sink in self.tables for partition in sink.waiting]
+            for partition, offset in self._place(waiting).items():
                 self._consumer.seek(partition, offset)
 
     def congested(self) -> bool:
         """Take no more while memory is full, the registry is away or positions are not known."""
-        buffered = sum(sink.size_bytes for sink in self._sinks.values())
-        return buffered > self._max_buffered_bytes or any(sink.held or sink.waiting for sink in self._sinks.values())
+        buffered = sum(sink.size_bytes for sink in self.tables)
+        return buffered > self._max_buffered_bytes or any(sink.held or sink.waiting for sink in self.tables)
 
     def busy(self) -> bool:
         """Tell whether anything taken is not in its table yet."""
-        return any(sink.busy for sink in self._sinks.values())
+        return any(sink.busy for sink in self.tables)
 
     def close(self) -> None:
         """Close the dead letters' producer."""
@@ -153,22 +159,20 @@ class WriterWorker:
             _log.warning("commit " + outcome.name.lower(), **sink.info())
         return outcome
 
-    def _waiting(self) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for topic, sink in self._sinks.items() for number in sink.waiting]
-
     def _place(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Place waiting partitions whose catalog and log answer; return where each is to be read from."""
         starts: dict[TopicPartition, int] = {}
-        for topic, numbers in _by_topic(partitions).items():
-            sink = self._sinks[topic]
+        for sink, own in self._by_sink(partitions):
             try:
-                sink.parts.committer.require_same(self._identify()[topic])
-                stored = sink.locate(numbers)
-                found = self._starts({TopicPartition(topic, number): offset for number, offset in stored.items()})
+                lives = self._identify()
+                for topic in sorted({partition.topic for partition in own}):
+                    sink.parts.committer.meet(lives[topic])
+                stored = sink.locate(own)
+                found = self._starts(stored)
             except UnavailableError as error:
                 self._place_not_before = self._clock() + self._placing.next_s()
                 sink.parts.committer.failure = str(error)
-                _log.warning("positions not known yet", topic=topic, error=str(error))
+                _log.warning("positions not known yet", table=sink.parts.table, error=str(error))
                 continue
             sink.place(stored)
             self._placing.reset()
@@ -196,19 +200,14 @@ class WriterWorker:
 
     def _tell_group(self) -> None:
         """Commit to the group what the tables hold, without waiting: only lag tools read it."""
-        stored = {
-            TopicPartition(topic, number): offset
-            for topic, sink in self._sinks.items()
-            for number, offset in sink.stored().items()
-        }
+        stored = {partition: offset for sink in self.tables for partition, offset in sink.stored().items()}
         try:
             self._consumer.commit(stored, wait=False)
         except UnavailableError as error:
             _log.warning("group offsets not committed", error=str(error))
 
-
-def _by_topic(partitions: Collection[TopicPartition]) -> dict[str, list[int]]:
-    numbers: dict[str, list[int]] = defaultdict(list)
-    for partition in partitions:
-        numbers[partition.topic].append(partition.partition)
-    return numbers
+    def _by_sink(self, partitions: Collection[TopicPartition]) -> Iterable[tuple[Sink, list[TopicPartition]]]:
+        own: dict[Sink, list[TopicPartition]] = defaultdict(list)
+        for partition in partitions:
+            own[self._sinks[partition.topic]].append(partition)
+        return own.items()
