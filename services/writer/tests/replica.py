@@ -13,11 +13,13 @@ from headgate_runtime.records import OutgoingRecord, Record
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer, MemoryProducer
 from headgate_writer.commit import Committer
 from headgate_writer.decode import BatchDecoder
+from headgate_writer.feed import Feed
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.outbox import Outbox
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation
-from headgate_writer.sink import Feed, Sink, SinkParts
+from headgate_writer.routes import Routes
+from headgate_writer.sink import Sink, SinkParts
 from headgate_writer.testing import MemoryCatalog, MemoryTable
 from headgate_writer.worker import WriterWorker
 
@@ -31,10 +33,10 @@ AT = pa.schema([pa.field("at", pa.timestamp("ms", tz="UTC"), nullable=False)])
 
 
 class Letters:
-    """Builds dead letters that are their source's position."""
+    """Builds dead letters whose key is their source's position, and whose value can be a row."""
 
     def record(self, source: Record, **_: Any) -> OutgoingRecord:
-        return OutgoingRecord("events.dlq", f"{source.topic}/{source.partition}/{source.offset}".encode(), source.value)
+        return OutgoingRecord("events.dlq", f"{source.topic}/{source.partition}/{source.offset}".encode(), b"good")
 
 
 class Values:
@@ -90,6 +92,7 @@ class Replica:
     producer: Any = None
     now: list[float] = field(default_factory=lambda: [0.0])
     life: Incarnation = TOPIC
+    topics: tuple[str, ...] = ("events",)
     accepted_losses: tuple[str, ...] = ()
     max_buffered_bytes: int = 1 << 30
     make_sink: Callable[..., Sink] = Sink
@@ -108,13 +111,11 @@ class Replica:
             event_time=("at",),
         )
         self.sink = self.make_sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
-        decoder = BatchDecoder(self.values, lambda _: None, AT, lambda: 0)
-        self.sink.feeds["events"] = Feed("events", decoder, Letters())  # type: ignore[arg-type]  # needs no registry
+        self.routes = Routes(self.topics, identify=self._identify, open_topic=self._open, clock=self._clock)
         self.worker = WriterWorker(
-            {"events": self.sink},
+            self.routes,
             self.consumer,
             outbox,
-            identify=lambda: {"events": self.life},
             max_buffered_bytes=self.max_buffered_bytes,
             accepted_losses=self.accepted_losses,
             clock=self._clock,
@@ -122,7 +123,19 @@ class Replica:
             rng=random.SystemRandom(),
         )
         worker = self.worker
-        self.consumer.subscribe(["events"], on_assign=worker.assign, on_revoke=worker.revoke, on_lost=worker.lose)
+        self.consumer.subscribe(
+            self.routes.topics, on_assign=worker.assign, on_revoke=worker.revoke, on_lost=worker.lose
+        )
+
+    def _open(self, topic: str) -> Sink:
+        decoder = BatchDecoder(self.values, lambda _: None, AT, lambda: 0)
+        letters = Letters()
+        self.sink.feeds[topic] = Feed(topic, decoder, letters, in_place=topic.endswith(".dlq"))  # type: ignore[arg-type]  # needs no registry
+        return self.sink
+
+    def _identify(self) -> dict[str, Incarnation]:
+        lives = {topic: Incarnation(topic, "cluster", "id") for topic in self.topics if self.broker.has(topic)}
+        return lives | {self.life.topic: self.life}
 
     def _clock(self) -> float:
         return self.now[0]
@@ -138,10 +151,12 @@ class Replica:
             self.worker.tick(draining=draining)
 
 
-def produce(broker: MemoryBroker, count: int, value: bytes = b"good") -> None:
+def produce(broker: MemoryBroker, count: int, value: bytes = b"good", topic: str = "events") -> None:
     for index in range(count):
-        broker.append(OutgoingRecord("events", None, value, partition=index % 2))
+        broker.append(OutgoingRecord(topic, None, value, partition=index % len(broker.partitions(topic))))
 
 
-def everything(broker: MemoryBroker) -> list[tuple[int, int]]:
-    return sorted((record.partition, record.offset) for record in broker.records("events"))
+def everything(broker: MemoryBroker, *topics: str) -> list[tuple[int, int]]:
+    return sorted(
+        (record.partition, record.offset) for topic in topics or ("events",) for record in broker.records(topic)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,12 @@ from headgate_writer.control import commit_router
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.outbox import Outbox
 from headgate_writer.positions import Incarnation
+from headgate_writer.routes import Routes
 from headgate_writer.tables import Tables
 from headgate_writer.worker import WriterWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from headgate_writer.config import Settings
     from headgate_writer.sink import Sink
@@ -43,13 +45,19 @@ def build(settings: Settings) -> Service:
     consumer = KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance)
     catalog = open_catalog(settings.catalog)
     outbox = Outbox(KafkaProducer(settings.kafka))
-    tables = Tables(settings, load_contracts(settings), registry, catalog, outbox, WriterMetrics(metrics))
-    sinks = {topic: tables.open(topic) for topic in settings.topics}
+    contracts = load_contracts(settings)
+    topics = settings.topics or list(contracts.stored)
+    tables = Tables(settings, contracts, registry, catalog, outbox, WriterMetrics(metrics))
+    routes = Routes(
+        topics,
+        identify=partial(incarnations, KafkaAdmin(settings.kafka), topics),
+        open_topic=tables.open,
+        clock=time.monotonic,
+    )
     worker = WriterWorker(
-        sinks,
+        routes,
         consumer,
         outbox,
-        identify=partial(incarnations, KafkaAdmin(settings.kafka), settings.topics),
         max_buffered_bytes=settings.max_buffered_bytes,
         accepted_losses=settings.accepted_losses,
         rng=random.SystemRandom(),
@@ -57,7 +65,7 @@ def build(settings: Settings) -> Service:
     loop = Loop(
         consumer,
         worker,
-        topics=settings.topics,
+        topics=routes.topics,
         drain_timeout_s=settings.drain_timeout_s,
         metrics=metrics,
         max_records=settings.max_records,
@@ -66,18 +74,18 @@ def build(settings: Settings) -> Service:
         name="writer",
         loop=loop,
         metrics=metrics,
-        ready=partial(why_stalled, worker.tables, settings.unready_after_s),
-        healthy=partial(why_stalled, worker.tables, settings.unhealthy_after_s),
-        info=lambda: {"tables": [sink.info() for sink in worker.tables]},
+        ready=lambda: why_stalled(routes.tables, settings.unready_after_s),
+        healthy=lambda: why_stalled(routes.tables, settings.unhealthy_after_s),
+        info=lambda: {"tables": [sink.info() for sink in routes.tables], "missing_topics": routes.missing},
         close=catalog.close,
         routers=[commit_router(worker.request_commit)],
     )
 
 
-def incarnations(admin: KafkaAdmin, topics: list[str]) -> dict[str, Incarnation]:
-    """Ask the brokers which incarnation of each topic they have."""
-    cluster_id, topic_ids = admin.cluster_id(), admin.topic_ids(topics)
-    return {topic: Incarnation(topic, cluster_id, topic_ids[topic]) for topic in topics}
+def incarnations(admin: KafkaAdmin, topics: Collection[str]) -> dict[str, Incarnation]:
+    """Ask the brokers which incarnation they have of each topic that exists."""
+    cluster_id = admin.cluster_id()
+    return {topic: Incarnation(topic, cluster_id, topic_id) for topic, topic_id in admin.topic_ids(topics).items()}
 
 
 def why_stalled(sinks: Iterable[Sink], limit_s: float) -> str | None:

@@ -17,28 +17,13 @@ from headgate_writer.runs import Run, records_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from headgate_runtime.deadletters import DeadLetters
     from headgate_runtime.records import TopicPartition
 
-    from headgate_writer.decode import BatchDecoder, Rejected
+    from headgate_writer.decode import Rejected
+    from headgate_writer.feed import Feed
     from headgate_writer.metrics import WriterMetrics
     from headgate_writer.outbox import Outbox
     from headgate_writer.policy import CommitPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """One of the topics that a table is made of.
-
-    Attributes:
-        topic: Topic.
-        decoder: Its records to rows.
-        letters: Builds the dead letters of those that cannot be rows.
-    """
-
-    topic: str
-    decoder: BatchDecoder
-    letters: DeadLetters
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,24 +234,17 @@ class Sink:
         return fresh
 
     def _decode(self, feed: Feed, runs: Sequence[Run], opened_at: float) -> None:
-        rows, rejected = feed.decoder.decode_batch(records_of(runs))
+        rows, rejected = feed.decode(records_of(runs))
         buffer = self._buffer = self._buffer or Buffer(opened_at)
         buffer.add(runs, rows, self._next)
         for reject in rejected:
             self._reject(buffer, reject)
 
     def _reject(self, buffer: Buffer, reject: Rejected) -> None:
-        topic = reject.record.topic
-        letter = self.feeds[topic].letters.record(
-            reject.record,
-            cause=reject.cause,
-            message=reject.message,
-            field=reject.field,
-            rule=reject.rule,
-            schema_id=reject.schema_id,
-        )
-        self.parts.outbox.put(letter, buffer.receipts)
-        self._metrics.dead_letters.labels(topic, reject.cause).inc()
+        feed = self.feeds[reject.record.topic]
+        if not feed.in_place:
+            self.parts.outbox.put(feed.letter(reject), buffer.receipts)
+        self._metrics.dead_letters.labels(feed.topic, reject.cause).inc()
 
     def _close_if_due(self, *, force: bool) -> None:
         buffer = self._buffer

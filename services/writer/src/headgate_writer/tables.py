@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,10 +17,11 @@ from opentelemetry.trace import get_tracer
 
 from headgate_writer.commit import Committer
 from headgate_writer.decode import BatchDecoder
+from headgate_writer.feed import Feed
 from headgate_writer.opening import open_table
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.schema import decoded_schema, stored_schema
-from headgate_writer.sink import Feed, Sink, SinkParts
+from headgate_writer.sink import Sink, SinkParts
 from headgate_writer.tracing import TracedSink
 
 if TYPE_CHECKING:
@@ -48,19 +50,28 @@ class Tables:
         """Open the table of a topic and return its sink; topics of one table share it.
 
         Raises:
-            ConfigurationError: The contract names no table or no dead letters, or does not fit its table.
+            ConfigurationError: The contract names no table, or does not fit its table.
             UnavailableError: Registry or catalog do not answer.
         """
         try:
             contract = self.contracts.topic(topic)
-            if contract.table is None or contract.dead_letters is None:
-                raise ConfigurationError(f"{topic}: the contract names no table or no dead_letters; add both")
-            feed = Feed(topic, self._decoder(contract), self._letters(self.contracts.topic(contract.dead_letters)))
+            if contract.table is None:
+                raise ConfigurationError(f"{topic}: the contract names no table; add one, or leave the topic out")
+            feed = self._feed(contract)
         except ContractError as error:
             raise ConfigurationError(str(error)) from error
         sink = self._sinks.get(contract.table.name) or self._sink(contract, contract.table)
         sink.feeds[topic] = feed
         return self._sinks.setdefault(contract.table.name, sink)
+
+    def _feed(self, contract: TopicContract) -> Feed:
+        if contract.dead_letters is not None:
+            dead = self.contracts.topic(contract.dead_letters)
+            letters = self._letters(dead, max_bytes=dead.max_message_bytes - ENVELOPE_BYTES)
+            return Feed(contract.topic, self._decoder(contract), letters)
+        return Feed(
+            contract.topic, self._decoder(contract), self._letters(contract, max_bytes=sys.maxsize), in_place=True
+        )
 
     def _sink(self, contract: TopicContract, table: TableContract) -> Sink:
         settings, event_time = self.settings, contract.fields.event_time
@@ -85,9 +96,9 @@ class Tables:
         record = self.contracts.record(contract.record)
         return BatchDecoder(Decoder(self.registry, record), compile_rules(contract), decoded_schema(record), clock_ms)
 
-    def _letters(self, dead: TopicContract) -> DeadLetters:
+    def _letters(self, dead: TopicContract, *, max_bytes: int) -> DeadLetters:
         encoder = Encoder(self.registry, dead.subject, self.contracts.record(dead.record))
-        return DeadLetters(encoder, dead.topic, "writer", max_bytes=dead.max_message_bytes - ENVELOPE_BYTES)
+        return DeadLetters(encoder, dead.topic, "writer", max_bytes=max_bytes)
 
 
 def clock_ms() -> int:

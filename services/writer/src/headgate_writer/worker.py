@@ -16,13 +16,13 @@ from headgate_writer.runs import runs_of
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from headgate_runtime.kafka.protocols import RecordConsumer
     from headgate_runtime.records import Record, TopicPartition
 
     from headgate_writer.outbox import Outbox
-    from headgate_writer.positions import Incarnation
+    from headgate_writer.routes import Routes
     from headgate_writer.runs import Run
     from headgate_writer.sink import Sink
 
@@ -41,18 +41,14 @@ class WriterWorker:
 
     Start offsets come from the table alone. The group's offsets are committed now and then after the table's, and
     only so that tools that watch lag have something to look at.
-
-    Attributes:
-        tables: The sinks, each once.
     """
 
     def __init__(
         self,
-        sinks: Mapping[str, Sink],
+        routes: Routes,
         consumer: RecordConsumer,
         outbox: Outbox,
         *,
-        identify: Callable[[], Mapping[str, Incarnation]],
         max_buffered_bytes: int,
         accepted_losses: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -62,21 +58,18 @@ class WriterWorker:
         """Build the worker.
 
         Args:
-            sinks: By topic; topics of one table share one.
+            routes: Topics and their sinks.
             consumer: The loop's consumer.
             outbox: Dead letters of all sinks.
-            identify: Asks the brokers which incarnation of each topic they have.
             max_buffered_bytes: Decoded bytes, all sinks together, above which consumption pauses.
             accepted_losses: ``topic/partition/offset`` of positions from which records may be missing.
             clock: Monotonic seconds.
             wait: Sleeps, while a departing partition's rows are brought in.
             rng: Jitter.
         """
-        self._sinks = sinks
-        self.tables = list(dict.fromkeys(sinks.values()))
+        self._routes = routes
         self._consumer = consumer
         self._outbox = outbox
-        self._identify = identify
         self._max_buffered_bytes = max_buffered_bytes
         self._accepted_losses = frozenset(accepted_losses)
         self._clock = clock
@@ -92,14 +85,14 @@ class WriterWorker:
 
     def assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Start new partitions at their tables' positions; where a catalog is away, :meth:`tick` seeks later."""
-        for sink, own in self._by_sink(partitions):
+        for sink, own in self._routes.by_sink(partitions):
             sink.expect(own)
         return self._place(partitions)
 
     def revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """Bring in what is buffered before the partitions go."""
         deadline = self._clock() + _FLUSH_TIMEOUT_S
-        for sink, _ in self._by_sink(partitions):
+        for sink, _ in self._routes.by_sink(partitions):
             while sink.busy and self._clock() < deadline:
                 outcome = self._step(sink, force=True)
                 if outcome is Outcome.IDLE:
@@ -112,14 +105,14 @@ class WriterWorker:
 
     def lose(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop what is buffered: another replica may have the partitions already."""
-        for sink, own in self._by_sink(partitions):
+        for sink, own in self._routes.by_sink(partitions):
             sink.disown(own)
 
     def process(self, records: list[Record]) -> None:
         """Decode and buffer records."""
         runs: dict[Sink, list[Run]] = defaultdict(list)
         for run in runs_of(records):
-            runs[self._sinks[run.source.topic]].append(run)
+            runs[self._routes.of(run.source.topic)].append(run)
         for sink, own in runs.items():
             sink.take(own)
 
@@ -128,26 +121,28 @@ class WriterWorker:
         self._outbox.pump()
         force = draining or self._commit_requested.is_set()
         self._commit_requested.clear()
-        for sink in self.tables:
+        for sink in self._routes.tables:
             if sink.held:
                 sink.retry()
             self._step(sink, force=force)
         if self._clock() >= self._tell_not_before:
             self._tell_not_before = self._clock() + _TELL_EVERY_S
             self._tell_group()
-        if any(sink.waiting for sink in self.tables) and self._clock() >= self._place_not_before:
-            waiting = [partition for sink in self.tables for partition in sink.waiting]
+        if self._routes.look():
+            self._consumer.resubscribe(self._routes.topics)
+        if any(sink.waiting for sink in self._routes.tables) and self._clock() >= self._place_not_before:
+            waiting = [partition for sink in self._routes.tables for partition in sink.waiting]
             for partition, offset in self._place(waiting).items():
                 self._consumer.seek(partition, offset)
 
     def congested(self) -> bool:
         """Take no more while memory is full, the registry is away or positions are not known."""
-        buffered = sum(sink.size_bytes for sink in self.tables)
-        return buffered > self._max_buffered_bytes or any(sink.held or sink.waiting for sink in self.tables)
+        buffered = sum(sink.size_bytes for sink in self._routes.tables)
+        return buffered > self._max_buffered_bytes or any(sink.held or sink.waiting for sink in self._routes.tables)
 
     def busy(self) -> bool:
         """Tell whether anything taken is not in its table yet."""
-        return any(sink.busy for sink in self.tables)
+        return any(sink.busy for sink in self._routes.tables)
 
     def close(self) -> None:
         """Close the dead letters' producer."""
@@ -162,11 +157,9 @@ class WriterWorker:
     def _place(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Place waiting partitions whose catalog and log answer; return where each is to be read from."""
         starts: dict[TopicPartition, int] = {}
-        for sink, own in self._by_sink(partitions):
+        for sink, own in self._routes.by_sink(partitions):
             try:
-                lives = self._identify()
-                for topic in sorted({partition.topic for partition in own}):
-                    sink.parts.committer.meet(lives[topic])
+                self._identify(sink, own)
                 stored = sink.locate(own)
                 found = self._starts(stored)
             except UnavailableError as error:
@@ -178,6 +171,13 @@ class WriterWorker:
             self._placing.reset()
             starts.update(found)
         return starts
+
+    def _identify(self, sink: Sink, partitions: Collection[TopicPartition]) -> None:
+        lives = self._routes.identify()
+        for topic in sorted({partition.topic for partition in partitions}):
+            if topic not in lives:
+                raise UnavailableError(f"the brokers do not have {topic} now: was it deleted?")
+            sink.parts.committer.meet(lives[topic])
 
     def _starts(self, stored: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Return where to read from; refuse positions outside the log, for then it is not what was stored from."""
@@ -200,14 +200,8 @@ class WriterWorker:
 
     def _tell_group(self) -> None:
         """Commit to the group what the tables hold, without waiting: only lag tools read it."""
-        stored = {partition: offset for sink in self.tables for partition, offset in sink.stored().items()}
+        stored = {partition: offset for sink in self._routes.tables for partition, offset in sink.stored().items()}
         try:
             self._consumer.commit(stored, wait=False)
         except UnavailableError as error:
             _log.warning("group offsets not committed", error=str(error))
-
-    def _by_sink(self, partitions: Collection[TopicPartition]) -> Iterable[tuple[Sink, list[TopicPartition]]]:
-        own: dict[Sink, list[TopicPartition]] = defaultdict(list)
-        for partition in partitions:
-            own[self._sinks[partition.topic]].append(partition)
-        return own.items()
