@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from headgate_runtime.errors import RejectedError, UnavailableError, UndecodableError
+from headgate_runtime.errors import RejectedError, UnavailableError, UndecodableError, UnknownSchemaError
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import OutgoingRecord, Record
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer, MemoryProducer
+from headgate_schemas.records import parse_record
 from headgate_writer.commit import Committer
 from headgate_writer.decode import BatchDecoder
 from headgate_writer.feed import Feed
@@ -18,6 +19,7 @@ from headgate_writer.metrics import WriterMetrics
 from headgate_writer.outbox import Outbox
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation
+from headgate_writer.reader import TableReader
 from headgate_writer.routes import Routes
 from headgate_writer.sink import Sink, SinkParts
 from headgate_writer.testing import MemoryCatalog, MemoryTable
@@ -27,9 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from headgate_runtime.kafka.protocols import OnDelivery
+    from headgate_schemas import RecordSchema
 
 TOPIC = Incarnation("events", "cluster", "id")
+RECORD = parse_record("event", 1, {"type": "record", "name": "event", "fields": [{"name": "at", "type": "long"}]})
 AT = pa.schema([pa.field("at", pa.timestamp("ms", tz="UTC"), nullable=False)])
+
+
+def unknown(schema_id: int) -> dict[str, Any]:
+    raise UnknownSchemaError(f"no schema {schema_id}")
 
 
 class Letters:
@@ -111,6 +119,7 @@ class Replica:
             event_time=("at",),
         )
         self.sink = self.make_sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
+        self.reader = TableReader(RECORD, schema_of=unknown, widen=self.table.widen)
         self.routes = Routes(self.topics, identify=self._identify, open_topic=self._open, clock=self._clock)
         self.worker = WriterWorker(
             self.routes,
@@ -128,9 +137,11 @@ class Replica:
         )
 
     def _open(self, topic: str) -> Sink:
-        decoder = BatchDecoder(self.values, lambda _: None, AT, lambda: 0)
-        letters = Letters()
-        self.sink.feeds[topic] = Feed(topic, decoder, letters, in_place=topic.endswith(".dlq"))  # type: ignore[arg-type]  # needs no registry
+        def decoder(_: RecordSchema) -> BatchDecoder:
+            return BatchDecoder(self.values, lambda _: None, AT, lambda: 0)
+
+        letters: Any = Letters()
+        self.sink.feeds[topic] = Feed(topic, self.reader, decoder, letters, in_place=topic.endswith(".dlq"))
         return self.sink
 
     def _identify(self) -> dict[str, Incarnation]:

@@ -7,40 +7,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from headgate_runtime.avro import Encoder
 from headgate_runtime.errors import ConfigurationError
-from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import Record
-from headgate_runtime.testing import MemoryBroker, MemoryProducer
-from headgate_runtime.testing.registry import MemoryRegistry
 from headgate_schemas import Contracts
-from headgate_writer.catalog import open_catalog
-from headgate_writer.config import Settings
-from headgate_writer.metrics import WriterMetrics
-from headgate_writer.outbox import Outbox
-from headgate_writer.tables import Tables
+
+from .opened import registered, tables_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from headgate_runtime.testing.registry import MemoryRegistry
     from headgate_writer.feed import Feed
+    from headgate_writer.tables import Tables
 
 CONTRACTS = Contracts.load()
 
 
 @pytest.fixture
 def registry() -> MemoryRegistry:
-    registry = MemoryRegistry()
-    for topic in CONTRACTS.topics.values():
-        registry.register(topic.subject, CONTRACTS.record(topic.record).text)
-    return registry
+    return registered(CONTRACTS)
 
 
 @pytest.fixture
 def tables(registry: MemoryRegistry, tmp_path: Path) -> Tables:
-    properties = {"name": "t", "type": "sql", "uri": f"sqlite:///{tmp_path}/c.db", "warehouse": f"file://{tmp_path}/w"}
-    outbox = Outbox(MemoryProducer(MemoryBroker()))
-    return Tables(
-        Settings(catalog=properties), CONTRACTS, registry, open_catalog(properties), outbox, WriterMetrics(Metrics())
-    )
+    return tables_in(tmp_path, CONTRACTS, registry)
 
 
 def record(feed: Feed, value: bytes | None, offset: int = 0) -> Record:
@@ -78,7 +67,7 @@ def test_every_example_of_a_stored_record_is_a_row(tables: Tables, registry: Mem
         (b"", "bad_magic"),
         (b"\x01\x00\x00\x00\x01x", "bad_magic"),
         (b"\x00\x00\x00\xff\xffx", "unknown_schema_id"),
-        (b"\x00\x00\x00\x00\x01", "undecodable"),
+        (b"\x00\x00\x00\x00\x01", "schema_not_storable"),  # of another record
     ],
 )
 @pytest.mark.parametrize("topic", ["enriched-events", "raw-events.dlq"])

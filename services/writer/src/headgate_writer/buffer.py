@@ -57,6 +57,6 @@ class Buffer:
         self._rows.append(rows)
 
     def close(self) -> tuple[Batch, pa.ChunkedArray]:
-        """Return the batch, and the broker timestamps of its records in milliseconds since the epoch."""
-        batch = Batch(self.starts, self.ends, pa.concat_tables(self._rows), self.receipts)
+        """Return the batch, its rows as wide as the widest among them, and the broker timestamps of its records in milliseconds since the epoch."""
+        batch = Batch(self.starts, self.ends, pa.concat_tables(self._rows, promote_options="permissive"), self.receipts)
         return batch, pa.chunked_array(self._broker_ms, pa.int64())

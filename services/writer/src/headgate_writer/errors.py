@@ -15,3 +15,7 @@ class UnknownOutcomeError(HeadgateError):
 
 class UnsafeToWriteError(HeadgateError):
     """Table and topic no longer fit together: going on would lose or double rows, so a person has to look."""
+
+
+class NotStorableError(HeadgateError):
+    """Records of a schema do not fit the table they are for, and the table cannot be made to fit them."""
