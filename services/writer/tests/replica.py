@@ -17,6 +17,7 @@ from headgate_writer.decode import BatchDecoder
 from headgate_writer.feed import Feed
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.outbox import Outbox
+from headgate_writer.parking import Parking
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation
 from headgate_writer.reader import TableReader
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from headgate_runtime.kafka.protocols import OnDelivery
     from headgate_schemas import RecordSchema
+    from headgate_writer.errors import Acceptance
 
 TOPIC = Incarnation("events", "cluster", "id")
 RECORD = parse_record("event", 1, {"type": "record", "name": "event", "fields": [{"name": "at", "type": "long"}]})
@@ -101,7 +103,7 @@ class Replica:
     now: list[float] = field(default_factory=lambda: [0.0])
     life: Incarnation = TOPIC
     topics: tuple[str, ...] = ("events",)
-    accepted_losses: tuple[str, ...] = ()
+    accepted: tuple[Acceptance, ...] = ()
     max_buffered_bytes: int = 1 << 30
     make_sink: Callable[..., Sink] = Sink
 
@@ -110,23 +112,27 @@ class Replica:
         self.table = MemoryTable(self.catalog)
         self.consumer = MemoryConsumer(self.broker, self.group)
         self.values = Values()
+        self.parking = Parking(self.accepted, self._clock)
         outbox = Outbox(self.producer or MemoryProducer(self.broker))
         parts = SinkParts(
             table="lake.events",
             outbox=outbox,
-            committer=Committer(self.table, clock=self._clock, rng=random.SystemRandom()),
+            committer=Committer(
+                self.table, clock=self._clock, rng=random.SystemRandom(), accepted=self.parking.accepted
+            ),
+            reopen=self._reopen,
             policy=CommitPolicy(rows=100, size_bytes=1 << 30, interval_s=5),
             event_time=("at",),
         )
         self.sink = self.make_sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
-        self.reader = TableReader(RECORD, schema_of=unknown, widen=self.table.widen)
+        self.reader = TableReader(RECORD, schema_of=unknown, widen=parts.committer.widen)
         self.routes = Routes(self.topics, identify=self._identify, open_topic=self._open, clock=self._clock)
         self.worker = WriterWorker(
             self.routes,
             self.consumer,
             outbox,
+            self.parking,
             max_buffered_bytes=self.max_buffered_bytes,
-            accepted_losses=self.accepted_losses,
             clock=self._clock,
             wait=self._wait,
             rng=random.SystemRandom(),
@@ -143,6 +149,10 @@ class Replica:
         letters: Any = Letters()
         self.sink.feeds[topic] = Feed(topic, self.reader, decoder, letters, in_place=topic.endswith(".dlq"))
         return self.sink
+
+    def _reopen(self) -> MemoryTable:
+        self.table = MemoryTable(self.catalog)
+        return self.table
 
     def _identify(self) -> dict[str, Incarnation]:
         lives = {topic: Incarnation(topic, "cluster", "id") for topic in self.topics if self.broker.has(topic)}

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from headgate_runtime.records import TopicPartition
 from headgate_writer.commit import Batch, Committer, Outcome
-from headgate_writer.errors import ConflictError, UnsafeToWriteError
+from headgate_writer.errors import Acceptance, ConflictError, UnsafeToWriteError
 from headgate_writer.outbox import Receipts
 from headgate_writer.positions import Incarnation, Positions
 from headgate_writer.testing import Fault, MemoryCatalog, MemoryTable
@@ -35,7 +35,7 @@ def of(offsets: dict[int, int]) -> dict[TopicPartition, int]:
 
 
 def committer_of(
-    table: MemoryTable, clock: Clock, life: Incarnation = TOPIC, accepted: tuple[str, ...] = ()
+    table: MemoryTable, clock: Clock, life: Incarnation = TOPIC, accepted: tuple[Acceptance, ...] = ()
 ) -> Committer:
     committer = Committer(table, clock=clock, rng=random.SystemRandom(), accepted=accepted)
     committer.meet(life)
@@ -182,7 +182,7 @@ def test_a_topic_created_again_stops_the_writer_until_it_is_accepted() -> None:
     refused = committer_of(MemoryTable(catalog), Clock(), LATER)
     with pytest.raises(UnsafeToWriteError, match="events/cluster/another-id"):
         refused.stored()
-    accepted = committer_of(MemoryTable(catalog), Clock(), LATER, (str(LATER),))
+    accepted = committer_of(MemoryTable(catalog), Clock(), LATER, (Acceptance("incarnation", str(LATER)),))
     assert accepted.stored() == {}
     accepted.submit(Batch(of({0: 0}), of({0: 1}), rows_of(0, [0])))
     assert accepted.advance() is Outcome.LANDED

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from headgate_runtime.errors import FencedError, HeadgateError, RejectedError, UnavailableError
 from headgate_runtime.records import OutgoingRecord, TopicPartition
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer
 from headgate_writer.app import why_stalled
-from headgate_writer.errors import UnsafeToWriteError
-from headgate_writer.positions import Incarnation, Positions
+from headgate_writer.positions import Positions
 from headgate_writer.testing import Fault, MemoryCatalog
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
@@ -19,7 +18,7 @@ from structlog.testing import capture_logs
 from .replica import TOPIC, HeldProducer, Replica, everything, produce
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 
 @pytest.fixture
@@ -277,38 +276,3 @@ def test_consumption_waits_while_memory_is_full(broker: MemoryBroker, catalog: M
     assert replica.worker.congested()
     replica.step(20, seconds=5)
     assert sorted(catalog.rows) == everything(broker)
-
-
-def unsafe(replica: Replica) -> str:
-    with pytest.raises(UnsafeToWriteError) as caught:
-        replica.step()
-    return str(caught.value)
-
-
-def test_positions_beyond_the_log_stop_the_writer(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
-    catalog.swap(None, [], Positions().advanced(TOPIC, {1: 500}))
-    assert "events/1: the table holds records up to offset 500 and the log ends at 0" in unsafe(
-        Replica(broker, catalog)
-    )
-
-
-def test_a_topic_created_again_under_a_running_writer_stops_it(broker: MemoryBroker, catalog: MemoryCatalog) -> None:
-    replica = Replica(broker, catalog)
-    replica.step()
-    replica.life = Incarnation("events", "cluster", "new")
-    replica.consumer.expire()
-    assert "was created again" in unsafe(replica)
-
-
-def test_records_that_left_the_log_stop_the_writer_until_accepted(
-    broker: MemoryBroker, catalog: MemoryCatalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    produce(broker, 20)
-    catalog.swap(None, [], Positions().advanced(TOPIC, {0: 2, 1: 10}))
-    begins: Callable[..., Any] = lambda _, partitions: dict.fromkeys(partitions, 6)  # noqa: E731 - a stand-in for retention
-    monkeypatch.setattr(MemoryConsumer, "begin_offsets", begins)
-    text = unsafe(Replica(broker, catalog))
-    assert "events/0: records 2 to 5 left the log" in text
-    assert "'events/0/2' in its list accepted_losses" in text
-    Replica(broker, catalog, group="accepting", accepted_losses=("events/0/2",)).step(8, seconds=5)
-    assert sorted(catalog.rows) == [(0, 6), (0, 7), (0, 8), (0, 9)]

@@ -18,9 +18,11 @@ from headgate_runtime.service import Service
 from headgate_schemas import ContractError, Contracts
 
 from headgate_writer.catalog import open_catalog
-from headgate_writer.control import commit_router
+from headgate_writer.control import writer_router
+from headgate_writer.errors import Acceptance
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.outbox import Outbox
+from headgate_writer.parking import Parking
 from headgate_writer.positions import Incarnation
 from headgate_writer.routes import Routes
 from headgate_writer.tables import Tables
@@ -47,7 +49,8 @@ def build(settings: Settings) -> Service:
     outbox = Outbox(KafkaProducer(settings.kafka))
     contracts = load_contracts(settings)
     topics = settings.topics or list(contracts.stored)
-    tables = Tables(settings, contracts, registry, catalog, outbox, WriterMetrics(metrics))
+    parking = Parking(accepted(settings), time.monotonic)
+    tables = Tables(settings, contracts, registry, catalog, outbox, WriterMetrics(metrics), parking.accepted)
     routes = Routes(
         topics,
         identify=partial(incarnations, KafkaAdmin(settings.kafka), topics),
@@ -58,8 +61,8 @@ def build(settings: Settings) -> Service:
         routes,
         consumer,
         outbox,
+        parking,
         max_buffered_bytes=settings.max_buffered_bytes,
-        accepted_losses=settings.accepted_losses,
         rng=random.SystemRandom(),
     )
     loop = Loop(
@@ -74,11 +77,11 @@ def build(settings: Settings) -> Service:
         name="writer",
         loop=loop,
         metrics=metrics,
-        ready=lambda: why_stalled(routes.tables, settings.unready_after_s),
+        ready=lambda: why_parked(routes.tables) or why_stalled(routes.tables, settings.unready_after_s),
         healthy=lambda: why_stalled(routes.tables, settings.unhealthy_after_s),
         info=lambda: {"tables": [sink.info() for sink in routes.tables], "missing_topics": routes.missing},
         close=catalog.close,
-        routers=[commit_router(worker.request_commit)],
+        routers=[writer_router(worker.request_commit, worker.accept)],
     )
 
 
@@ -89,11 +92,24 @@ def incarnations(admin: KafkaAdmin, topics: Collection[str]) -> dict[str, Incarn
 
 
 def why_stalled(sinks: Iterable[Sink], limit_s: float) -> str | None:
-    """Say which table has not taken a record for too long, and why; None where none."""
+    """Say which table has not taken a record for too long, and why; None where none, or a person is waited for."""
     for sink in sinks:
-        if sink.stalled_s > limit_s:
+        if sink.parked is None and sink.stalled_s > limit_s:
             return f"{sink.parts.table}: nothing committed for {sink.stalled_s:.0f} s: {sink.parts.committer.failure}"
     return None
+
+
+def why_parked(sinks: Iterable[Sink]) -> str | None:
+    """Say which table waits for a person, and why; None where none."""
+    reasons = (f"{sink.parts.table} is parked: {sink.parked}" for sink in sinks if sink.parked is not None)
+    return next(reasons, None)
+
+
+def accepted(settings: Settings) -> set[Acceptance]:
+    """Return what the settings let pass."""
+    return {Acceptance("incarnation", life) for life in settings.accepted_incarnations} | {
+        Acceptance("loss", position) for position in settings.accepted_losses
+    }
 
 
 def load_contracts(settings: Settings) -> Contracts:

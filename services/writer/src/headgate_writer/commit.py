@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.records import TopicPartition
 
-from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
+from headgate_writer.errors import Acceptance, ConflictError, UnknownOutcomeError, UnsafeToWriteError
 from headgate_writer.outbox import Receipts
 from headgate_writer.positions import PROPERTY
 
@@ -97,7 +97,7 @@ class Committer:
         *,
         clock: Callable[[], float],
         rng: random.Random,
-        accepted: Collection[str] = (),
+        accepted: Collection[Acceptance] = (),
     ) -> None:
         """Build the committer.
 
@@ -105,7 +105,7 @@ class Committer:
             table: Where batches go.
             clock: Monotonic seconds.
             rng: Jitter of the back-off.
-            accepted: Incarnations that the operator lets start over.
+            accepted: What the operator lets pass; incarnations of topics that may start over count here.
         """
         self.head: Head | None = None
         self.failure: str | None = None
@@ -129,11 +129,23 @@ class Committer:
         Raises:
             UnsafeToWriteError: The topic was created again under the running writer.
         """
-        known = self._lives.setdefault(life.topic, life)
-        if life != known:
+        known = self._lives.get(life.topic, life)
+        if life != known and not self._accepts(life):
+            accept = Acceptance("incarnation", str(life))
             raise UnsafeToWriteError(
-                f"{known} was created again as {life} while it was read. Restart the writer, which says how to go on",
+                f"{known} was created again as {life} while it was read, so stored offsets mean nothing there. To store "
+                f"the new one from its start beside the rows that are there, accept it: {accept}",
+                accept,
             )
+        self._lives[life.topic] = life
+
+    def widen(self, schema: pa.Schema) -> None:
+        """Give the table the columns of a schema that it lacks; see the table's protocol for errors."""
+        self._table.widen(schema)
+
+    def go_on_into(self, table: Table) -> None:
+        """Take another table in place of this one, from the positions stored there."""
+        self._table = table
 
     def seen(self) -> Mapping[TopicPartition, int]:
         """Return the next offset to store of each partition that has rows, as the head was last seen."""
@@ -158,10 +170,10 @@ class Committer:
             raise UnsafeToWriteError(
                 f"the table has snapshots and none of them carries {PROPERTY}: it is not known which offsets its "
                 "rows came from, and starting at the beginning would double them. Roll back to a snapshot that "
-                "carries it, or drop the table so that it is built again from the topic",
+                "carries it, or drop the table so that it is built again from its topics",
             )
         for life in self._lives.values():
-            head.positions.of(life, accepted=str(life) in self._accepted)
+            head.positions.of(life, accepted=self._accepts(life))
         self.head = head
         return self.seen()
 
@@ -210,6 +222,9 @@ class Committer:
             batch.written, batch.layout = self._table.write(batch.rows), head.layout
         self.head = self._table.commit(head, batch.written, self._advanced(head.positions, batch.ends))
         return Outcome.LANDED
+
+    def _accepts(self, life: Incarnation) -> bool:
+        return Acceptance("incarnation", str(life)) in self._accepted
 
     def _advanced(self, positions: Positions, ends: Mapping[TopicPartition, int]) -> Positions:
         for topic in sorted({partition.topic for partition in ends}):

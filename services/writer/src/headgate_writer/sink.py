@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from headgate_runtime.records import TopicPartition
 
     from headgate_writer.decode import Rejected
+    from headgate_writer.errors import UnsafeToWriteError
     from headgate_writer.feed import Feed
     from headgate_writer.metrics import WriterMetrics
     from headgate_writer.outbox import Outbox
     from headgate_writer.policy import CommitPolicy
+    from headgate_writer.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class SinkParts:
         table: Name of the table.
         outbox: Sends dead letters.
         committer: Brings batches into the table.
+        reopen: Opens the table anew, where it was dropped or replaced and a person lets that pass.
         policy: When to commit.
         event_time: Path of the event time's column; None where the contract names none.
     """
@@ -41,6 +44,7 @@ class SinkParts:
     table: str
     outbox: Outbox
     committer: Committer
+    reopen: Callable[[], Table]
     policy: CommitPolicy
     event_time: tuple[str, ...] | None
 
@@ -63,6 +67,7 @@ class Sink:
         parts: What it is made of.
         feeds: The table's topics, by name.
         waiting: Partitions that are assigned and whose position is not known yet.
+        parked: Why it is not safe to write, None where it is; records are passed over meanwhile.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Sink:
         self.parts = parts
         self.feeds: dict[str, Feed] = {}
         self.waiting: set[TopicPartition] = set()
+        self.parked: UnsafeToWriteError | None = None
         self._metrics = metrics
         self._clock = clock
         self._clock_ms = clock_ms
@@ -83,6 +89,7 @@ class Sink:
         self._held: dict[str, list[Run]] = {}
         self._held_since: float | None = None
         self._waiting_since: float | None = None
+        self._parked_since: float | None = None
         self._buffer: Buffer | None = None
         self._in_flight: _InFlight | None = None
 
@@ -103,13 +110,16 @@ class Sink:
 
     @property
     def stalled_s(self) -> float:
-        """How long the oldest thing that is not done has waited: a record for its table, a partition for its position."""
-        begun = [since for since in (self._held_since, self._waiting_since) if since is not None]
+        """How long the oldest thing not done has waited: record for table, partition for position, table for a person."""
+        parked_since = self._parked_since if self.parked else None
+        begun = [since for since in (self._held_since, self._waiting_since, parked_since) if since is not None]
         begun += [batch.opened_at for batch in (self._in_flight, self._buffer) if batch is not None]
         return self._clock() - min(begun) if begun else 0.0
 
     def expect(self, partitions: Collection[TopicPartition]) -> None:
-        """Own partitions from now on; their records are passed over until :meth:`place`."""
+        """Own partitions from now on, parked no longer; their records are passed over until :meth:`place`."""
+        self.parked = None
+        self._parked_since = self._parked_since if partitions else None
         self._wait_for(partitions)
 
     def locate(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
@@ -126,6 +136,7 @@ class Sink:
         """Take records of these partitions from these offsets on."""
         self._next.update(offsets)
         self._settle(offsets)
+        self._parked_since = None
         self.parts.committer.failure = None
 
     def drop(self) -> None:
@@ -136,6 +147,13 @@ class Sink:
         self._buffer = self._in_flight = None
         self._wait_for(self._next)
         self._next.clear()
+
+    def park(self, error: UnsafeToWriteError) -> None:
+        """Take nothing until :meth:`expect` says otherwise."""
+        self.drop()
+        self._settle(list(self.waiting))
+        self.parked = error
+        self._parked_since = self._clock() if self._parked_since is None else self._parked_since
 
     def disown(self, partitions: Collection[TopicPartition]) -> None:
         """Give partitions up; what is not in the table yet is dropped, and others read it again."""
@@ -200,13 +218,14 @@ class Sink:
 
     def info(self) -> dict[str, Any]:
         """Describe the sink for /info; safe to call from another thread."""
-        head, seen = self.parts.committer.head, self.parts.committer.seen()
+        head, seen, parked = self.parts.committer.head, self.parts.committer.seen(), self.parked
         return {
             "table": self.parts.table,
             "topics": list(self.feeds),
             "snapshot_id": head.snapshot_id if head else None,
             "positions": {f"{source.topic}/{source.partition}": offset for source, offset in seen.items()},
             "failure": self.parts.committer.failure,
+            "parked": parked and {"reason": str(parked), "accept": parked.accept and parked.accept.body},
         }
 
     def _wait_for(self, partitions: Collection[TopicPartition]) -> None:

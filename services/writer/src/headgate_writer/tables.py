@@ -28,11 +28,15 @@ from headgate_writer.sink import Sink, SinkParts
 from headgate_writer.tracing import TracedSink
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from headgate_runtime.registry import SchemaRegistry
     from headgate_schemas import RecordSchema, TableContract
     from pyiceberg.catalog import Catalog
 
     from headgate_writer.config import Settings
+    from headgate_writer.errors import Acceptance
+    from headgate_writer.iceberg import IcebergTable
     from headgate_writer.metrics import WriterMetrics
     from headgate_writer.outbox import Outbox
 
@@ -49,6 +53,7 @@ class Tables:
     catalog: Catalog
     outbox: Outbox
     metrics: WriterMetrics
+    accepted: Collection[Acceptance] = ()
     _written: dict[str, tuple[Sink, TableReader]] = field(default_factory=dict, init=False)
 
     def open(self, topic: str) -> Sink:
@@ -76,22 +81,26 @@ class Tables:
     def _made(self, contract: TopicContract, table: TableContract) -> tuple[Sink, TableReader]:
         settings, event_time = self.settings, contract.fields.event_time
         record = self.contracts.record(contract.record)
-        schema = stored_schema(decoded_schema(record))
-        opened = open_table(self.catalog, table, schema, keep_snapshots=settings.keep_snapshots)
+        committer = Committer(
+            self._opened(table, record), clock=time.monotonic, rng=random.SystemRandom(), accepted=self.accepted
+        )
+        reader = TableReader(record, schema_of=self.registry.schema, widen=committer.widen)
         parts = SinkParts(
             table=table.name,
             outbox=self.outbox,
-            committer=Committer(
-                opened, clock=time.monotonic, rng=random.SystemRandom(), accepted=settings.accepted_incarnations
-            ),
+            committer=committer,
+            reopen=lambda: self._opened(table, reader.record),
             policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
             event_time=tuple(event_time.split(".")) if event_time else None,
         )
-        reader = TableReader(record, schema_of=self.registry.schema, widen=opened.widen)
         if settings.tracing.endpoint is None:
             return Sink(parts, self.metrics), reader
         tracer = get_tracer("headgate_writer")
         return TracedSink(parts, self.metrics, tracer=tracer, group=settings.group_id), reader
+
+    def _opened(self, table: TableContract, record: RecordSchema) -> IcebergTable:
+        schema = stored_schema(decoded_schema(record))
+        return open_table(self.catalog, table, schema, keep_snapshots=self.settings.keep_snapshots)
 
     def _catch_up(self, contract: TopicContract, reader: TableReader) -> None:
         """Read what the registry's newest version writes from the start, as a writer did that met it before."""

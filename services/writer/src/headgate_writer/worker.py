@@ -5,23 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.records import EARLIEST
 
 from headgate_writer.commit import Backoff, Outcome
-from headgate_writer.errors import UnsafeToWriteError
+from headgate_writer.errors import Acceptance, UnsafeToWriteError
 from headgate_writer.runs import runs_of
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from headgate_runtime.kafka.protocols import RecordConsumer
     from headgate_runtime.records import Record, TopicPartition
 
     from headgate_writer.outbox import Outbox
+    from headgate_writer.parking import Parking
     from headgate_writer.routes import Routes
     from headgate_writer.runs import Run
     from headgate_writer.sink import Sink
@@ -37,7 +40,7 @@ _UNDECIDED = {Outcome.WAITING, Outcome.CONFLICT, Outcome.UNKNOWN, Outcome.UNAVAI
 
 
 class WriterWorker:
-    """Implements the runtime's ``Worker``; every method but :meth:`request_commit` is for the loop's thread.
+    """Implements the runtime's ``Worker``; every method but :meth:`request_commit` and :meth:`accept` is for the loop's thread.
 
     Start offsets come from the table alone. The group's offsets are committed now and then after the table's, and
     only so that tools that watch lag have something to look at.
@@ -48,9 +51,9 @@ class WriterWorker:
         routes: Routes,
         consumer: RecordConsumer,
         outbox: Outbox,
+        parking: Parking,
         *,
         max_buffered_bytes: int,
-        accepted_losses: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], None] = time.sleep,
         rng: random.Random,
@@ -61,8 +64,8 @@ class WriterWorker:
             routes: Topics and their sinks.
             consumer: The loop's consumer.
             outbox: Dead letters of all sinks.
+            parking: Takes the sinks that it is not safe to write to.
             max_buffered_bytes: Decoded bytes, all sinks together, above which consumption pauses.
-            accepted_losses: ``topic/partition/offset`` of positions from which records may be missing.
             clock: Monotonic seconds.
             wait: Sleeps, while a departing partition's rows are brought in.
             rng: Jitter.
@@ -70,8 +73,8 @@ class WriterWorker:
         self._routes = routes
         self._consumer = consumer
         self._outbox = outbox
+        self._parking = parking
         self._max_buffered_bytes = max_buffered_bytes
-        self._accepted_losses = frozenset(accepted_losses)
         self._clock = clock
         self._wait = wait
         self._placing = Backoff(0.2, 10.0, rng)
@@ -83,11 +86,19 @@ class WriterWorker:
         """Commit what is buffered at the next tick, due or not; safe from any thread."""
         self._commit_requested.set()
 
+    def accept(self, what: Acceptance) -> bool:
+        """Let something pass that a parked table waits for; False where none does. Safe from any thread."""
+        return self._parking.accept(what)
+
     def assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Start new partitions at their tables' positions; where a catalog is away, :meth:`tick` seeks later."""
+        expected: list[TopicPartition] = []
         for sink, own in self._routes.by_sink(partitions):
-            sink.expect(own)
-        return self._place(partitions)
+            if sink.parked is None:
+                sink.expect(own)
+                expected += own
+        # The group's offsets may lie outside the log, which would end the process for all tables.
+        return dict.fromkeys(partitions, EARLIEST) | self._place(expected)
 
     def revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """Bring in what is buffered before the partitions go."""
@@ -114,7 +125,8 @@ class WriterWorker:
         for run in runs_of(records):
             runs[self._routes.of(run.source.topic)].append(run)
         for sink, own in runs.items():
-            sink.take(own)
+            with self._parked_if_unsafe(sink):
+                sink.take(own)
 
     def tick(self, *, draining: bool) -> None:
         """Send dead letters, commit what is due, all of it while draining, and place partitions that wait for it."""
@@ -123,11 +135,14 @@ class WriterWorker:
         self._commit_requested.clear()
         for sink in self._routes.tables:
             if sink.held:
-                sink.retry()
+                with self._parked_if_unsafe(sink):
+                    sink.retry()
             self._step(sink, force=force)
         if self._clock() >= self._tell_not_before:
             self._tell_not_before = self._clock() + _TELL_EVERY_S
             self._tell_group()
+        for sink in self._parking.leaving():
+            sink.expect([partition for partition in self._consumer.assignment() if partition.topic in sink.feeds])
         if self._routes.look():
             self._consumer.resubscribe(self._routes.topics)
         if any(sink.waiting for sink in self._routes.tables) and self._clock() >= self._place_not_before:
@@ -149,7 +164,9 @@ class WriterWorker:
         self._outbox.close()
 
     def _step(self, sink: Sink, *, force: bool) -> Outcome:
-        outcome = sink.step(force=force)
+        outcome = Outcome.IDLE
+        with self._parked_if_unsafe(sink):
+            outcome = sink.step(force=force)
         if outcome not in {Outcome.IDLE, Outcome.WAITING, Outcome.LANDED}:
             _log.warning("commit " + outcome.name.lower(), **sink.info())
         return outcome
@@ -158,19 +175,27 @@ class WriterWorker:
         """Place waiting partitions whose catalog and log answer; return where each is to be read from."""
         starts: dict[TopicPartition, int] = {}
         for sink, own in self._routes.by_sink(partitions):
-            try:
-                self._identify(sink, own)
-                stored = sink.locate(own)
-                found = self._starts(stored)
-            except UnavailableError as error:
-                self._place_not_before = self._clock() + self._placing.next_s()
-                sink.parts.committer.failure = str(error)
-                _log.warning("positions not known yet", table=sink.parts.table, error=str(error))
-                continue
-            sink.place(stored)
-            self._placing.reset()
-            starts.update(found)
+            with self._parked_if_unsafe(sink):
+                try:
+                    self._identify(sink, own)
+                    stored = sink.locate(own)
+                    found = self._starts(stored)
+                except UnavailableError as error:
+                    self._place_not_before = self._clock() + self._placing.next_s()
+                    sink.parts.committer.failure = str(error)
+                    _log.warning("positions not known yet", table=sink.parts.table, error=str(error))
+                    continue
+                sink.place(stored)
+                self._placing.reset()
+                starts.update(found)
         return starts
+
+    @contextmanager
+    def _parked_if_unsafe(self, sink: Sink) -> Iterator[None]:
+        try:
+            yield
+        except UnsafeToWriteError as error:
+            self._parking.park(sink, error)
 
     def _identify(self, sink: Sink, partitions: Collection[TopicPartition]) -> None:
         lives = self._routes.identify()
@@ -190,11 +215,13 @@ class WriterWorker:
                     "was truncated or restored from an older copy, so the offsets in between would be used twice. "
                     "Restore the log; or create the topic again and accept its new incarnation",
                 )
-            if 0 < offset < begins[partition] and f"{name}/{offset}" not in self._accepted_losses:
+            accept = Acceptance("loss", f"{name}/{offset}")
+            if 0 < offset < begins[partition] and accept not in self._parking.accepted:
                 raise UnsafeToWriteError(
                     f"{name}: records {offset} to {begins[partition] - 1} left the log before they were stored. "
-                    "Bring them back; or, to go on without them, start the writer with "
-                    f"'{name}/{offset}' in its list accepted_losses",
+                    f"Bring them back; or, to go on without them, accept it: {accept}, or start the writer with "
+                    f"'{accept.value}' in its list accepted_losses",
+                    accept,
                 )
         return {partition: max(offset, begins[partition]) for partition, offset in stored.items()}
 
