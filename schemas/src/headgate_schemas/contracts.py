@@ -67,6 +67,11 @@ class Contracts:
         return cls(root, MappingProxyType({topic.topic: topic for topic in topics}), MappingProxyType(versions))
 
     @property
+    def stored(self) -> tuple[str, ...]:
+        """Names of the topics that have a table."""
+        return tuple(name for name, topic in self.topics.items() if topic.table is not None)
+
+    @property
     def records(self) -> tuple[str, ...]:
         """Names of the records."""
         return tuple(self._records)
@@ -153,6 +158,11 @@ def _broken_dead_letters(topic: TopicContract, named: Mapping[str, TopicContract
     letters = named.get(topic.dead_letters)
     if letters is None:
         yield f"{topic.topic}.yaml: dead_letters: no topic {topic.dead_letters!r}; add topics/{topic.dead_letters}.yaml"
+    elif letters.dead_letters is not None:
+        yield (
+            f"{letters.topic}.yaml: dead_letters: it takes the dead letters of {topic.topic}, and a letter about a letter "
+            "would have no end; leave dead_letters out"
+        )
     elif letters.max_message_bytes < (least := topic.max_message_bytes + DEAD_LETTER_ROOM_BYTES):
         yield (
             f"{letters.topic}.yaml: max_message_bytes: the largest record of {topic.topic} would not fit in a dead letter; "
@@ -160,11 +170,34 @@ def _broken_dead_letters(topic: TopicContract, named: Mapping[str, TopicContract
         )
 
 
+def _broken_tables(named: Mapping[str, TopicContract]) -> Iterator[str]:
+    """What keeps topics from being rows of a table: no place for what cannot be a row, or another topic's idea of it."""
+    letters = {topic.dead_letters for topic in named.values()}
+    first: dict[str, TopicContract] = {}
+    for topic in named.values():
+        if topic.table is None:
+            continue
+        if topic.dead_letters is None and topic.topic not in letters:
+            yield f"{topic.topic}.yaml: dead_letters: a topic with a table needs one, for what cannot be a row of it"
+        other = first.setdefault(topic.table.name, topic)
+        if topic.record != other.record:
+            yield (
+                f"{topic.topic}.yaml: record: {topic.table.name} is also the table of {other.topic}, whose record is "
+                f"{other.record}; topics of one table have one record"
+            )
+        elif topic.table != other.table:
+            yield (
+                f"{topic.topic}.yaml: table: {other.topic}.yaml describes {topic.table.name} otherwise; topics of one "
+                "table say the same about it"
+            )
+
+
 def _broken_references(
     topics: Iterable[TopicContract], versions: Mapping[str, tuple[RecordSchema, ...]]
 ) -> Iterator[str]:
     """A path that leads nowhere would switch its rule off silently: it stops the load instead."""
     named = {topic.topic: topic for topic in topics}
+    yield from _broken_tables(named)
     for topic in named.values():
         yield from _broken_dead_letters(topic, named)
         if topic.record not in versions:

@@ -164,9 +164,9 @@ class TopicContract(_Contract):
         timestamps: Whether a record's timestamp is its producer's (``create``) or the brokers' (``append``).
         fields: Which fields are key, event id, event time, tenant and the event's type.
         producers: Services that write it; ``consumers`` read it.
-        dead_letters: Topic of the records that could not be processed.
+        dead_letters: Topic of the records that could not be processed; a topic that takes dead letters has none.
         rules: Rules a value keeps, checked in order.
-        table: Table it is stored in, None where it is not.
+        table: Table it is stored in, None where it is not; topics of one table have one record.
     """
 
     topic: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,248}$")]

@@ -74,6 +74,15 @@ def test_an_id_once_seen_is_kept_through_an_outage(server: Answers, registry: Co
     assert server.requests == 1
 
 
+def test_the_newest_schema_of_a_subject_is_none_where_the_subject_is_not(
+    server: Answers, registry: ConfluentRegistry
+) -> None:
+    server.answer(200, {"schema": json.dumps(SCHEMA), "version": 3})
+    assert registry.latest("s") == SCHEMA
+    server.answer(404, {"message": "no subject"})
+    assert registry.latest("s") is None
+
+
 def test_an_unknown_id_is_asked_for_once_in_a_while(server: Answers, registry: ConfluentRegistry) -> None:
     server.answer(404, {"error_code": 40403, "message": "Schema not found"})
     for _ in range(5):

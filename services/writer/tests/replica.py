@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from headgate_runtime.errors import RejectedError, UnavailableError, UndecodableError
+from headgate_runtime.errors import RejectedError, UnavailableError, UndecodableError, UnknownSchemaError
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import OutgoingRecord, Record
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer, MemoryProducer
+from headgate_schemas.records import parse_record
 from headgate_writer.commit import Committer
 from headgate_writer.decode import BatchDecoder
+from headgate_writer.feed import Feed
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.outbox import Outbox
+from headgate_writer.parking import Parking
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation
+from headgate_writer.reader import TableReader
+from headgate_writer.routes import Routes
 from headgate_writer.sink import Sink, SinkParts
 from headgate_writer.testing import MemoryCatalog, MemoryTable
 from headgate_writer.worker import WriterWorker
@@ -25,16 +30,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from headgate_runtime.kafka.protocols import OnDelivery
+    from headgate_schemas import RecordSchema
+    from headgate_writer.errors import Acceptance
 
 TOPIC = Incarnation("events", "cluster", "id")
+RECORD = parse_record("event", 1, {"type": "record", "name": "event", "fields": [{"name": "at", "type": "long"}]})
 AT = pa.schema([pa.field("at", pa.timestamp("ms", tz="UTC"), nullable=False)])
 
 
+def unknown(schema_id: int) -> dict[str, Any]:
+    raise UnknownSchemaError(f"no schema {schema_id}")
+
+
 class Letters:
-    """Builds dead letters that are their source's position."""
+    """Builds dead letters whose key is their source's position, and whose value can be a row."""
 
     def record(self, source: Record, **_: Any) -> OutgoingRecord:
-        return OutgoingRecord("events.dlq", f"{source.topic}/{source.partition}/{source.offset}".encode(), source.value)
+        return OutgoingRecord("events.dlq", f"{source.topic}/{source.partition}/{source.offset}".encode(), b"good")
 
 
 class Values:
@@ -90,7 +102,8 @@ class Replica:
     producer: Any = None
     now: list[float] = field(default_factory=lambda: [0.0])
     life: Incarnation = TOPIC
-    accepted_losses: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ("events",)
+    accepted: tuple[Acceptance, ...] = ()
     max_buffered_bytes: int = 1 << 30
     make_sink: Callable[..., Sink] = Sink
 
@@ -99,31 +112,51 @@ class Replica:
         self.table = MemoryTable(self.catalog)
         self.consumer = MemoryConsumer(self.broker, self.group)
         self.values = Values()
+        self.parking = Parking(self.accepted, self._clock)
         outbox = Outbox(self.producer or MemoryProducer(self.broker))
         parts = SinkParts(
-            topic="events",
             table="lake.events",
-            decoder=BatchDecoder(self.values, lambda _: None, AT, lambda: 0),
-            letters=Letters(),  # type: ignore[arg-type]  # needs no registry
             outbox=outbox,
-            committer=Committer(self.table, TOPIC, clock=self._clock, rng=random.SystemRandom()),
+            committer=Committer(
+                self.table, clock=self._clock, rng=random.SystemRandom(), accepted=self.parking.accepted
+            ),
+            reopen=self._reopen,
             policy=CommitPolicy(rows=100, size_bytes=1 << 30, interval_s=5),
             event_time=("at",),
         )
         self.sink = self.make_sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
+        self.reader = TableReader(RECORD, schema_of=unknown, widen=parts.committer.widen)
+        self.routes = Routes(self.topics, identify=self._identify, open_topic=self._open, clock=self._clock)
         self.worker = WriterWorker(
-            {"events": self.sink},
+            self.routes,
             self.consumer,
             outbox,
-            identify=lambda: {"events": self.life},
+            self.parking,
             max_buffered_bytes=self.max_buffered_bytes,
-            accepted_losses=self.accepted_losses,
             clock=self._clock,
             wait=self._wait,
             rng=random.SystemRandom(),
         )
         worker = self.worker
-        self.consumer.subscribe(["events"], on_assign=worker.assign, on_revoke=worker.revoke, on_lost=worker.lose)
+        self.consumer.subscribe(
+            self.routes.topics, on_assign=worker.assign, on_revoke=worker.revoke, on_lost=worker.lose
+        )
+
+    def _open(self, topic: str) -> Sink:
+        def decoder(_: RecordSchema) -> BatchDecoder:
+            return BatchDecoder(self.values, lambda _: None, AT, lambda: 0)
+
+        letters: Any = Letters()
+        self.sink.feeds[topic] = Feed(topic, self.reader, decoder, letters, in_place=topic.endswith(".dlq"))
+        return self.sink
+
+    def _reopen(self) -> MemoryTable:
+        self.table = MemoryTable(self.catalog)
+        return self.table
+
+    def _identify(self) -> dict[str, Incarnation]:
+        lives = {topic: Incarnation(topic, "cluster", "id") for topic in self.topics if self.broker.has(topic)}
+        return lives | {self.life.topic: self.life}
 
     def _clock(self) -> float:
         return self.now[0]
@@ -139,10 +172,12 @@ class Replica:
             self.worker.tick(draining=draining)
 
 
-def produce(broker: MemoryBroker, count: int, value: bytes = b"good") -> None:
+def produce(broker: MemoryBroker, count: int, value: bytes = b"good", topic: str = "events") -> None:
     for index in range(count):
-        broker.append(OutgoingRecord("events", None, value, partition=index % 2))
+        broker.append(OutgoingRecord(topic, None, value, partition=index % len(broker.partitions(topic))))
 
 
-def everything(broker: MemoryBroker) -> list[tuple[int, int]]:
-    return sorted((record.partition, record.offset) for record in broker.records("events"))
+def everything(broker: MemoryBroker, *topics: str) -> list[tuple[int, int]]:
+    return sorted(
+        (record.partition, record.offset) for topic in topics or ("events",) for record in broker.records(topic)
+    )

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pytest
+from headgate_runtime.records import TopicPartition
 from headgate_writer.commit import Batch, Committer, Outcome
-from headgate_writer.errors import ConflictError, UnsafeToWriteError
+from headgate_writer.errors import Acceptance, ConflictError, UnsafeToWriteError
 from headgate_writer.outbox import Receipts
 from headgate_writer.positions import Incarnation, Positions
 from headgate_writer.testing import Fault, MemoryCatalog, MemoryTable
@@ -29,6 +30,18 @@ class Clock:
         return self.now
 
 
+def of(offsets: dict[int, int]) -> dict[TopicPartition, int]:
+    return {TopicPartition("events", partition): offset for partition, offset in offsets.items()}
+
+
+def committer_of(
+    table: MemoryTable, clock: Clock, life: Incarnation = TOPIC, accepted: tuple[Acceptance, ...] = ()
+) -> Committer:
+    committer = Committer(table, clock=clock, rng=random.SystemRandom(), accepted=accepted)
+    committer.meet(life)
+    return committer
+
+
 def rows_of(partition: int, offsets: list[int]) -> pa.Table:
     return pa.table(
         {"_partition": pa.array([partition] * len(offsets), pa.int32()), "_offset": pa.array(offsets, pa.int64())}
@@ -42,10 +55,10 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.table = MemoryTable(self.catalog)
-        self.committer = Committer(self.table, TOPIC, clock=self.clock, rng=random.SystemRandom())
+        self.committer = committer_of(self.table, self.clock)
 
     def batch(self, start: int, end: int) -> Batch:
-        batch = Batch({0: start}, {0: end}, rows_of(0, list(range(start, end))))
+        batch = Batch(of({0: start}), of({0: end}), rows_of(0, list(range(start, end))))
         self.committer.submit(batch)
         return batch
 
@@ -63,7 +76,7 @@ def test_rows_and_positions_land_together() -> None:
     rig.batch(0, 3)
     assert rig.settle() == [Outcome.LANDED]
     assert rig.catalog.rows == [(0, 0), (0, 1), (0, 2)]
-    assert rig.committer.seen() == {0: 3}
+    assert rig.committer.seen() == of({0: 3})
 
 
 def test_a_conflict_is_tried_again_with_the_same_files() -> None:
@@ -101,7 +114,7 @@ def test_a_stale_writer_is_fenced_and_moves_nothing() -> None:
     rig.catalog.swap(None, [(0, 0)], Positions().advanced(TOPIC, {0: 5, 1: 7}))
     assert rig.settle() == [Outcome.FENCED]
     assert rig.catalog.rows == [(0, 0)]
-    assert rig.committer.seen() == {0: 5, 1: 7}
+    assert rig.committer.seen() == of({0: 5, 1: 7})
 
 
 def test_another_writer_s_identical_batch_is_not_taken_for_one_s_own() -> None:
@@ -118,7 +131,7 @@ def test_other_partitions_keep_what_the_head_says() -> None:
     rig.catalog.swap(None, [], Positions().advanced(TOPIC, {1: 500}))
     rig.batch(0, 2)
     rig.settle()
-    assert rig.committer.seen() == {0: 2, 1: 500}
+    assert rig.committer.seen() == of({0: 2, 1: 500})
 
 
 def test_nothing_is_sent_while_the_catalog_or_the_store_is_away() -> None:
@@ -141,11 +154,11 @@ def test_backing_off_does_not_block() -> None:
 def test_no_commit_passes_an_unacknowledged_dead_letter() -> None:
     rig = Rig()
     receipts = Receipts(pending=1)
-    rig.committer.submit(Batch({0: 0}, {0: 1}, rows_of(0, []), receipts))
+    rig.committer.submit(Batch(of({0: 0}), of({0: 1}), rows_of(0, []), receipts))
     assert rig.committer.advance() is Outcome.WAITING
     receipts.pending = 0
     assert rig.committer.advance() is Outcome.LANDED
-    assert rig.committer.seen() == {0: 1}
+    assert rig.committer.seen() == of({0: 1})
 
 
 def test_files_are_written_again_when_the_layout_has_changed() -> None:
@@ -166,15 +179,15 @@ def test_a_table_with_rows_and_no_map_stops_the_writer() -> None:
 
 def test_a_topic_created_again_stops_the_writer_until_it_is_accepted() -> None:
     catalog = MemoryCatalog(positions=Positions().advanced(TOPIC, {0: 9}), snapshot_id=1)
-    refused = Committer(MemoryTable(catalog), LATER, clock=Clock(), rng=random.SystemRandom())
+    refused = committer_of(MemoryTable(catalog), Clock(), LATER)
     with pytest.raises(UnsafeToWriteError, match="events/cluster/another-id"):
         refused.stored()
-    accepted = Committer(MemoryTable(catalog), LATER, clock=Clock(), rng=random.SystemRandom(), accepted=True)
+    accepted = committer_of(MemoryTable(catalog), Clock(), LATER, (Acceptance("incarnation", str(LATER)),))
     assert accepted.stored() == {}
-    accepted.submit(Batch({0: 0}, {0: 1}, rows_of(0, [0])))
+    accepted.submit(Batch(of({0: 0}), of({0: 1}), rows_of(0, [0])))
     assert accepted.advance() is Outcome.LANDED
     with pytest.raises(UnsafeToWriteError, match="topic-id"):
-        Committer(MemoryTable(catalog), TOPIC, clock=Clock(), rng=random.SystemRandom()).stored()
+        committer_of(MemoryTable(catalog), Clock()).stored()
 
 
 PARTITIONS = 2
@@ -195,7 +208,7 @@ class Writer:
         self.committer.drop()
         self.buffered = {}
         stored = self.committer.stored()
-        self.positions = {partition: stored.get(partition, 0) for partition in range(PARTITIONS)}
+        self.positions = {number: stored.get(TopicPartition("events", number), 0) for number in range(PARTITIONS)}
 
 
 class ExactlyOnce(RuleBasedStateMachine):
@@ -211,7 +224,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def _writer(self) -> Writer:
         table = MemoryTable(self.catalog)
-        writer = Writer(table, Committer(table, TOPIC, clock=self.clock, rng=random.SystemRandom()))
+        writer = Writer(table, committer_of(table, self.clock))
         writer.place()
         return writer
 
@@ -227,8 +240,8 @@ class ExactlyOnce(RuleBasedStateMachine):
         mine.extend([offset for offset in LOG if offset >= expected][:count])
 
     def _consumed(self, writer: Writer, partition: int) -> int:
-        batch = writer.committer.batch
-        return batch.ends[partition] if batch and partition in batch.ends else writer.positions[partition]
+        batch, place = writer.committer.batch, TopicPartition("events", partition)
+        return batch.ends[place] if batch and place in batch.ends else writer.positions[partition]
 
     @rule(who=writers)
     def close_batch(self, who: int) -> None:
@@ -239,7 +252,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         starts = {partition: writer.positions[partition] for partition in read}
         ends = {partition: offsets[-1] + 1 for partition, offsets in read.items()}
         rows = pa.concat_tables([rows_of(partition, offsets) for partition, offsets in read.items()])
-        writer.committer.submit(Batch(starts, ends, rows))
+        writer.committer.submit(Batch(of(starts), of(ends), rows))
         writer.buffered = {}
 
     @rule(
@@ -254,7 +267,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         batch = writer.committer.batch
         outcome = writer.committer.advance()
         if outcome is Outcome.LANDED and batch is not None:
-            writer.positions.update(batch.ends)
+            writer.positions.update({place.partition: end for place, end in batch.ends.items()})
         elif outcome is Outcome.FENCED:
             writer.table.faults = []
             writer.place()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 from headgate_runtime.errors import ConfigurationError, UnavailableError
+from headgate_runtime.records import TopicPartition
 from headgate_schemas import PartitionField, TableContract
 from headgate_writer.catalog import TIMEOUT_PROPERTY, open_catalog
 from headgate_writer.commit import Batch, Committer, Outcome
@@ -148,8 +149,10 @@ def test_a_lost_acknowledgement_neither_loses_nor_doubles(
 
     patch_commit(monkeypatch, catalog, once_lost)
     now = [0.0]
-    committer = Committer(table, TOPIC, clock=lambda: now[0], rng=random.SystemRandom())
-    committer.submit(Batch({0: 0}, {0: 3}, rows(0, 1, 2)))
+    committer = Committer(table, clock=lambda: now[0], rng=random.SystemRandom())
+    committer.meet(TOPIC)
+    place = TopicPartition("events", 0)
+    committer.submit(Batch({place: 0}, {place: 3}, rows(0, 1, 2)))
     assert committer.advance() is Outcome.UNKNOWN
     now[0] += 60
     assert committer.advance() is Outcome.LANDED

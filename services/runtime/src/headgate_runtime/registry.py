@@ -48,6 +48,9 @@ class SchemaRegistry(Protocol):
     def versions(self, subject: str) -> list[int]:
         """Return the versions of a subject; empty where it does not exist."""
 
+    def latest(self, subject: str) -> dict[str, Any] | None:
+        """Return the newest Avro schema of a subject, in JSON form; None where it has none."""
+
     def compatibility(self, subject: str) -> str | None:
         """Return the compatibility level set on the subject itself; None where none is."""
 
@@ -58,7 +61,7 @@ class SchemaRegistry(Protocol):
 class ConfluentRegistry:
     """A registry with the Confluent API (Confluent, Apicurio, Karapace). An id, once seen, is kept for ever.
 
-    The API's six calls are made here: the client library for them takes a second to import at every start.
+    The API's few calls are made here: the client library for them takes a second to import at every start.
     """
 
     def __init__(self, settings: RegistrySettings) -> None:
@@ -105,6 +108,13 @@ class ConfluentRegistry:
             return [int(version) for version in self._call("GET", f"{_subject(subject)}/versions")]
         except UnknownSchemaError:
             return []
+
+    def latest(self, subject: str) -> dict[str, Any] | None:
+        """Return the newest Avro schema of a subject; see ``SchemaRegistry``."""
+        try:
+            return _avro(self._call("GET", f"{_subject(subject)}/versions/latest"))
+        except UnknownSchemaError:
+            return None
 
     def compatibility(self, subject: str) -> str | None:
         """Return the compatibility level set on the subject itself; None where none is."""

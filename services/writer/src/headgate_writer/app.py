@@ -4,44 +4,35 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headgate_runtime.avro import Decoder, Encoder
-from headgate_runtime.deadletters import DeadLetters
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.consumer import KafkaConsumer
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
-from headgate_runtime.records import ENVELOPE_BYTES
-from headgate_runtime.registry import ConfluentRegistry, SchemaRegistry
+from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
-from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
-from opentelemetry.trace import get_tracer
+from headgate_schemas import ContractError, Contracts
 
 from headgate_writer.catalog import open_catalog
-from headgate_writer.commit import Committer
-from headgate_writer.control import commit_router
-from headgate_writer.decode import BatchDecoder
+from headgate_writer.control import writer_router
+from headgate_writer.errors import Acceptance
 from headgate_writer.metrics import WriterMetrics
-from headgate_writer.opening import open_table
 from headgate_writer.outbox import Outbox
-from headgate_writer.policy import CommitPolicy
+from headgate_writer.parking import Parking
 from headgate_writer.positions import Incarnation
-from headgate_writer.schema import decoded_schema
-from headgate_writer.sink import Sink, SinkParts
-from headgate_writer.tracing import TracedSink
+from headgate_writer.routes import Routes
+from headgate_writer.tables import Tables
 from headgate_writer.worker import WriterWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pyiceberg.catalog import Catalog
+    from collections.abc import Collection, Iterable
 
     from headgate_writer.config import Settings
+    from headgate_writer.sink import Sink
 
 
 def build(settings: Settings) -> Service:
@@ -56,23 +47,28 @@ def build(settings: Settings) -> Service:
     consumer = KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance)
     catalog = open_catalog(settings.catalog)
     outbox = Outbox(KafkaProducer(settings.kafka))
-    identify = partial(incarnations, KafkaAdmin(settings.kafka), settings.topics)
-    parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox)
-    shown = WriterMetrics(metrics)
-    sinks = {topic: _sink(settings, parts.of(life), shown) for topic, life in identify().items()}
+    contracts = load_contracts(settings)
+    topics = settings.topics or list(contracts.stored)
+    parking = Parking(accepted(settings), time.monotonic)
+    tables = Tables(settings, contracts, registry, catalog, outbox, WriterMetrics(metrics), parking.accepted)
+    routes = Routes(
+        topics,
+        identify=partial(incarnations, KafkaAdmin(settings.kafka), topics),
+        open_topic=tables.open,
+        clock=time.monotonic,
+    )
     worker = WriterWorker(
-        sinks,
+        routes,
         consumer,
         outbox,
-        identify=identify,
+        parking,
         max_buffered_bytes=settings.max_buffered_bytes,
-        accepted_losses=settings.accepted_losses,
         rng=random.SystemRandom(),
     )
     loop = Loop(
         consumer,
         worker,
-        topics=settings.topics,
+        topics=routes.topics,
         drain_timeout_s=settings.drain_timeout_s,
         metrics=metrics,
         max_records=settings.max_records,
@@ -81,32 +77,39 @@ def build(settings: Settings) -> Service:
         name="writer",
         loop=loop,
         metrics=metrics,
-        ready=partial(why_stalled, sinks, settings.unready_after_s),
-        healthy=partial(why_stalled, sinks, settings.unhealthy_after_s),
-        info=lambda: {"tables": [sink.info() for sink in sinks.values()]},
+        ready=lambda: why_parked(routes.tables) or why_stalled(routes.tables, settings.unready_after_s),
+        healthy=lambda: why_stalled(routes.tables, settings.unhealthy_after_s),
+        info=lambda: {"tables": [sink.info() for sink in routes.tables], "missing_topics": routes.missing},
         close=catalog.close,
-        routers=[commit_router(worker.request_commit)],
+        routers=[writer_router(worker.request_commit, worker.accept)],
     )
 
 
-def _sink(settings: Settings, parts: SinkParts, metrics: WriterMetrics) -> Sink:
-    if settings.tracing.endpoint is None:
-        return Sink(parts, metrics)
-    return TracedSink(parts, metrics, tracer=get_tracer("headgate_writer"), group=settings.group_id)
+def incarnations(admin: KafkaAdmin, topics: Collection[str]) -> dict[str, Incarnation]:
+    """Ask the brokers which incarnation they have of each topic that exists."""
+    cluster_id = admin.cluster_id()
+    return {topic: Incarnation(topic, cluster_id, topic_id) for topic, topic_id in admin.topic_ids(topics).items()}
 
 
-def incarnations(admin: KafkaAdmin, topics: list[str]) -> dict[str, Incarnation]:
-    """Ask the brokers which incarnation of each topic they have."""
-    cluster_id, topic_ids = admin.cluster_id(), admin.topic_ids(topics)
-    return {topic: Incarnation(topic, cluster_id, topic_ids[topic]) for topic in topics}
-
-
-def why_stalled(sinks: Mapping[str, Sink], limit_s: float) -> str | None:
-    """Say which table has not taken a record for too long, and why; None where none."""
-    for sink in sinks.values():
-        if sink.stalled_s > limit_s:
+def why_stalled(sinks: Iterable[Sink], limit_s: float) -> str | None:
+    """Say which table has not taken a record for too long, and why; None where none, or a person is waited for."""
+    for sink in sinks:
+        if sink.parked is None and sink.stalled_s > limit_s:
             return f"{sink.parts.table}: nothing committed for {sink.stalled_s:.0f} s: {sink.parts.committer.failure}"
     return None
+
+
+def why_parked(sinks: Iterable[Sink]) -> str | None:
+    """Say which table waits for a person, and why; None where none."""
+    reasons = (f"{sink.parts.table} is parked: {sink.parked}" for sink in sinks if sink.parked is not None)
+    return next(reasons, None)
+
+
+def accepted(settings: Settings) -> set[Acceptance]:
+    """Return what the settings let pass."""
+    return {Acceptance("incarnation", life) for life in settings.accepted_incarnations} | {
+        Acceptance("loss", position) for position in settings.accepted_losses
+    }
 
 
 def load_contracts(settings: Settings) -> Contracts:
@@ -119,54 +122,3 @@ def load_contracts(settings: Settings) -> Contracts:
         return Contracts.load(settings.contracts_dir)
     except ContractError as error:
         raise ConfigurationError(str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """Makes the parts of each topic's sink; tables are created and widened here, before their first row."""
-
-    settings: Settings
-    contracts: Contracts
-    registry: SchemaRegistry
-    catalog: Catalog
-    outbox: Outbox
-
-    def of(self, life: Incarnation) -> SinkParts:
-        try:
-            contract = self.contracts.topic(life.topic)
-            if contract.table is None or contract.dead_letters is None:
-                raise ConfigurationError(f"{life.topic}: the contract names no table or no dead_letters; add both")
-            letters = self._letters(self.contracts.topic(contract.dead_letters))
-            decoder = self._decoder(contract)
-        except ContractError as error:
-            raise ConfigurationError(str(error)) from error
-        settings, event_time = self.settings, contract.fields.event_time
-        return SinkParts(
-            topic=life.topic,
-            table=contract.table.name,
-            decoder=decoder,
-            letters=letters,
-            outbox=self.outbox,
-            committer=Committer(
-                open_table(self.catalog, contract.table, decoder.schema, keep_snapshots=settings.keep_snapshots),
-                life,
-                clock=time.monotonic,
-                rng=random.SystemRandom(),
-                accepted=str(life) in settings.accepted_incarnations,
-            ),
-            policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
-            event_time=tuple(event_time.split(".")) if event_time else None,
-        )
-
-    def _decoder(self, contract: TopicContract) -> BatchDecoder:
-        record = self.contracts.record(contract.record)
-        return BatchDecoder(Decoder(self.registry, record), compile_rules(contract), decoded_schema(record), clock_ms)
-
-    def _letters(self, dead: TopicContract) -> DeadLetters:
-        encoder = Encoder(self.registry, dead.subject, self.contracts.record(dead.record))
-        return DeadLetters(encoder, dead.topic, "writer", max_bytes=dead.max_message_bytes - ENVELOPE_BYTES)
-
-
-def clock_ms() -> int:
-    """Return milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000

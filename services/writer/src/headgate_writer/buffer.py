@@ -1,4 +1,4 @@
-"""Decoded rows of a topic between their consumption and their batch."""
+"""Decoded rows of a table between their consumption and their batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from headgate_writer.outbox import Receipts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headgate_runtime.records import Record
+    from headgate_runtime.records import TopicPartition
+
+    from headgate_writer.runs import Run
 
 
 @dataclass(slots=True)
@@ -30,32 +32,31 @@ class Buffer:
     """
 
     opened_at: float
-    starts: dict[int, int] = field(default_factory=dict)
-    ends: dict[int, int] = field(default_factory=dict)
+    starts: dict[TopicPartition, int] = field(default_factory=dict)
+    ends: dict[TopicPartition, int] = field(default_factory=dict)
     receipts: Receipts = field(default_factory=Receipts)
     records: int = 0
     size_bytes: int = 0
     _rows: list[pa.Table] = field(default_factory=list)
     _broker_ms: list[pa.Array] = field(default_factory=list)
 
-    def add(self, records: Sequence[Record], rows: pa.Table, positions: dict[int, int]) -> None:
+    def add(self, runs: Sequence[Run], rows: pa.Table, positions: dict[TopicPartition, int]) -> None:
         """Append decoded records.
 
         Args:
-            records: Every record of the range, dead letters too.
+            runs: Every record of the range, dead letters too.
             rows: The rows they became.
             positions: Next offset by partition before them; moved on here.
         """
-        for record in records:
-            partition = record.partition
-            self.starts.setdefault(partition, positions[partition])
-            self.ends[partition] = positions[partition] = record.offset + 1
-        self.records += len(records)
+        for run in runs:
+            self.starts.setdefault(run.source, positions[run.source])
+            self.ends[run.source] = positions[run.source] = run.end
+            self.records += len(run.records)
+            self._broker_ms.append(pa.array([record.timestamp_ms for record in run.records], pa.int64()))
         self.size_bytes += rows.nbytes
         self._rows.append(rows)
-        self._broker_ms.append(pa.array([record.timestamp_ms for record in records], pa.int64()))
 
     def close(self) -> tuple[Batch, pa.ChunkedArray]:
-        """Return the batch, and the broker timestamps of its records in milliseconds since the epoch."""
-        batch = Batch(self.starts, self.ends, pa.concat_tables(self._rows), self.receipts)
+        """Return the batch, its rows as wide as the widest among them, and the broker timestamps of its records in milliseconds since the epoch."""
+        batch = Batch(self.starts, self.ends, pa.concat_tables(self._rows, promote_options="permissive"), self.receipts)
         return batch, pa.chunked_array(self._broker_ms, pa.int64())

@@ -12,17 +12,19 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.records import TopicPartition
 
-from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
+from headgate_writer.errors import Acceptance, ConflictError, UnknownOutcomeError, UnsafeToWriteError
 from headgate_writer.outbox import Receipts
-from headgate_writer.positions import PROPERTY, Incarnation
+from headgate_writer.positions import PROPERTY
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import pyarrow as pa
 
+    from headgate_writer.positions import Incarnation, Positions
     from headgate_writer.table import Head, Table, Written
 
 
@@ -52,8 +54,8 @@ class Batch:
         unanswered: A commit of it was sent and no answer came.
     """
 
-    starts: Mapping[int, int]
-    ends: Mapping[int, int]
+    starts: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
     rows: pa.Table
     receipts: Receipts = field(default_factory=Receipts)
     written: Written | None = None
@@ -82,7 +84,7 @@ class Backoff:
 
 
 class Committer:
-    """Brings batches of one topic into one table. Not thread-safe: every call is made on the loop's thread.
+    """Brings batches of a table's topics into it. Not thread-safe: every call is made on the loop's thread.
 
     Attributes:
         head: The head as last seen, None before the first look.
@@ -92,25 +94,23 @@ class Committer:
     def __init__(
         self,
         table: Table,
-        incarnation: Incarnation,
         *,
         clock: Callable[[], float],
         rng: random.Random,
-        accepted: bool = False,
+        accepted: Collection[Acceptance] = (),
     ) -> None:
         """Build the committer.
 
         Args:
             table: Where batches go.
-            incarnation: The topic they come from.
             clock: Monotonic seconds.
             rng: Jitter of the back-off.
-            accepted: The operator lets this incarnation start over.
+            accepted: What the operator lets pass; incarnations of topics that may start over count here.
         """
         self.head: Head | None = None
         self.failure: str | None = None
         self._table = table
-        self._incarnation = incarnation
+        self._lives: dict[str, Incarnation] = {}
         self._accepted = accepted
         self._clock = clock
         self._conflicts = Backoff(0.005, 0.5, rng)
@@ -123,41 +123,59 @@ class Committer:
         """The batch on its way, None when the committer is free."""
         return self._batch
 
-    def seen(self) -> Mapping[int, int]:
+    def meet(self, life: Incarnation) -> None:
+        """Take batches of this life of a topic from now on.
+
+        Raises:
+            UnsafeToWriteError: The topic was created again under the running writer.
+        """
+        known = self._lives.get(life.topic, life)
+        if life != known and not self._accepts(life):
+            accept = Acceptance("incarnation", str(life))
+            raise UnsafeToWriteError(
+                f"{known} was created again as {life} while it was read, so stored offsets mean nothing there. To store "
+                f"the new one from its start beside the rows that are there, accept it: {accept}",
+                accept,
+            )
+        self._lives[life.topic] = life
+
+    def widen(self, schema: pa.Schema) -> None:
+        """Give the table the columns of a schema that it lacks; see the table's protocol for errors."""
+        self._table.widen(schema)
+
+    def go_on_into(self, table: Table) -> None:
+        """Take another table in place of this one, from the positions stored there."""
+        self._table = table
+
+    def seen(self) -> Mapping[TopicPartition, int]:
         """Return the next offset to store of each partition that has rows, as the head was last seen."""
         if self.head is None or self.head.positions is None:
             return {}
-        return self.head.positions.of(self._incarnation, accepted=self._accepted)
+        topics = self.head.positions.topics
+        return {
+            TopicPartition(life.topic, partition): offset
+            for life in list(self._lives.values())
+            for partition, offset in topics.get(life, {}).items()
+        }
 
-    def stored(self) -> Mapping[int, int]:
+    def stored(self) -> Mapping[TopicPartition, int]:
         """Look at the head now and return the next offset to store of each partition that has rows.
 
         Raises:
             UnavailableError: The catalog does not answer.
-            UnsafeToWriteError: Table and topic no longer fit together.
+            UnsafeToWriteError: Table and topics no longer fit together.
         """
         head = self._table.refresh()
         if head.positions is None:
             raise UnsafeToWriteError(
                 f"the table has snapshots and none of them carries {PROPERTY}: it is not known which offsets its "
                 "rows came from, and starting at the beginning would double them. Roll back to a snapshot that "
-                "carries it, or drop the table so that it is built again from the topic",
+                "carries it, or drop the table so that it is built again from its topics",
             )
-        stored = head.positions.of(self._incarnation, accepted=self._accepted)
+        for life in self._lives.values():
+            head.positions.of(life, accepted=self._accepts(life))
         self.head = head
-        return stored
-
-    def require_same(self, now: Incarnation) -> None:
-        """Refuse to go on when the topic was created again under the running writer.
-
-        Raises:
-            UnsafeToWriteError: It was.
-        """
-        if now != self._incarnation:
-            raise UnsafeToWriteError(
-                f"{self._incarnation} was created again as {now} while it was read. Restart the writer, which says "
-                "how to go on",
-            )
+        return self.seen()
 
     def submit(self, batch: Batch) -> None:
         """Take a batch; the committer must be free."""
@@ -202,8 +220,17 @@ class Committer:
             raise RuntimeError("the head was not looked at")
         if batch.written is None or batch.layout != head.layout:
             batch.written, batch.layout = self._table.write(batch.rows), head.layout
-        self.head = self._table.commit(head, batch.written, head.positions.advanced(self._incarnation, batch.ends))
+        self.head = self._table.commit(head, batch.written, self._advanced(head.positions, batch.ends))
         return Outcome.LANDED
+
+    def _accepts(self, life: Incarnation) -> bool:
+        return Acceptance("incarnation", str(life)) in self._accepted
+
+    def _advanced(self, positions: Positions, ends: Mapping[TopicPartition, int]) -> Positions:
+        for topic in sorted({partition.topic for partition in ends}):
+            own = {partition.partition: end for partition, end in ends.items() if partition.topic == topic}
+            positions = positions.advanced(self._lives[topic], own)
+        return positions
 
     def _finish(self, outcome: Outcome) -> Outcome:
         self.drop()

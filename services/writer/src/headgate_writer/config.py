@@ -11,7 +11,7 @@ class Settings(ServiceSettings):
     """Settings of the writer, from ``HEADGATE_WRITER_...``; lists and mappings are JSON.
 
     Attributes:
-        topics: Topics to store, each into the table its contract names.
+        topics: Topics to store, each into the table its contract names; not given: every topic whose contract has one.
         group_id: Consumer group; replicas share it.
         catalog: Catalog properties as pyiceberg takes them, ``name`` among them.
         commit_rows: Records after which a batch is committed.
@@ -28,7 +28,7 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="HEADGATE_WRITER_", env_nested_delimiter="__")
 
-    topics: list[str] = Field(default=["enriched-events"], min_length=1)
+    topics: list[str] | None = Field(default=None, min_length=1)
     group_id: str = "writer"
     catalog: dict[str, str]
     commit_rows: int = Field(default=200_000, gt=0)

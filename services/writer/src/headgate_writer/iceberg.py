@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
 from headgate_runtime.errors import UnavailableError
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
 
-from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
+from headgate_writer.errors import Acceptance, ConflictError, NotStorableError, UnknownOutcomeError, UnsafeToWriteError
 from headgate_writer.positions import PROPERTY, Positions, positions_of
 from headgate_writer.table import Head, Written
+from headgate_writer.widening import widen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as PyIcebergTable
 
 _T = TypeVar("_T")
+_log = structlog.get_logger()
+
+# Replicas that meet a new version at once widen the same table; the loser sees the winner's work the second time.
+_ATTEMPTS = 5
 
 
 class IcebergTable:
@@ -48,23 +54,39 @@ class IcebergTable:
 
     def refresh(self) -> Head:
         """Read the head from the catalog; see the protocol for errors."""
-        before = self._table.metadata.table_uuid
+        before, accept = self._table.metadata.table_uuid, Acceptance("table", self.name)
         try:
             fresh = self._table.catalog.load_table(self._table.name())
         except NoSuchTableError as error:
             raise UnsafeToWriteError(
-                f"table {self.name} was dropped while it was written to. Restore it; or restart the writer, "
-                "which creates it anew and stores the topic again from its start",
+                f"table {self.name} was dropped while it was written to. Restore it; or, to create it anew and store its "
+                f"topics again from their starts, accept it: {accept}",
+                accept,
             ) from error
         except Exception as error:  # each catalog client raises errors of its own
             raise UnavailableError(f"the catalog does not answer for {self.name}: {error!r}") from error
         if fresh.metadata.table_uuid != before:
             raise UnsafeToWriteError(
                 f"table {self.name} was replaced by another of the same name (uuid {fresh.metadata.table_uuid}, was "
-                f"{before}). Restart the writer if it is to go on into the new one from the positions stored there",
+                f"{before}). To go on into the new one from the positions stored there, accept it: {accept}",
+                accept,
             )
         self._table = fresh
         return self._head()
+
+    def widen(self, schema: pa.Schema) -> None:
+        """Give the table the columns it lacks; see the protocol for errors."""
+        for _ in range(_ATTEMPTS):
+            self.refresh()
+            try:
+                return widen(self._table, schema)
+            except NotStorableError:
+                raise
+            except CommitFailedException as error:
+                _log.info("table changed while it was widened", table=self.name, error=str(error))
+            except Exception as error:  # it may have landed: the next look tells
+                raise UnavailableError(f"the catalog does not answer for {self.name}: {error!r}") from error
+        raise UnavailableError(f"{self.name}: others keep changing the table")
 
     def write(self, rows: pa.Table) -> Written:
         """Write rows to Parquet, one file a partition value; see the protocol for errors."""

@@ -45,7 +45,7 @@ class AgeHistogram(Collector):
 
 
 class WriterMetrics:
-    """What the writer counts, by topic.
+    """What the writer counts: records by topic, and what is committed by table.
 
     Attributes:
         rows: Rows committed.
@@ -60,16 +60,16 @@ class WriterMetrics:
     """
 
     def __init__(self, metrics: Metrics) -> None:
-        by_topic = ("topic",)
-        self.rows = metrics.counter("writer_rows", "Rows committed.", by_topic)
+        by_table = ("table",)
+        self.rows = metrics.counter("writer_rows", "Rows committed.", by_table)
         self.dead_letters = metrics.counter("writer_dead_letters", "Records dead-lettered.", ("topic", "cause"))
-        self.commits = metrics.counter("writer_commit_steps", "Commit steps by outcome.", ("topic", "outcome"))
-        self.commit_s = metrics.histogram("writer_commit_seconds", "Batch closed to landed.", by_topic, _COMMIT_S)
-        self.files = metrics.counter("writer_files", "Data files committed.", by_topic)
-        self.file_bytes = metrics.counter("writer_file_bytes", "Bytes of data files committed.", by_topic)
-        self.stale = metrics.counter("writer_stale_records", "Records below the position, passed over.", by_topic)
-        self.buffered = metrics.gauge("writer_buffered_rows", "Rows decoded and not committed.", by_topic)
-        self.buffered_bytes = metrics.gauge("writer_buffered_bytes", "Bytes decoded and not committed.", by_topic)
-        self.uncommitted_age_s = metrics.gauge("writer_uncommitted_age_seconds", "Oldest uncommitted record.", by_topic)
-        self.freshness = AgeHistogram("headgate_writer_freshness_seconds", "Row age when it lands.", ("topic", "since"))
+        self.commits = metrics.counter("writer_commit_steps", "Commit steps by outcome.", ("table", "outcome"))
+        self.commit_s = metrics.histogram("writer_commit_seconds", "Batch closed to landed.", by_table, _COMMIT_S)
+        self.files = metrics.counter("writer_files", "Data files committed.", by_table)
+        self.file_bytes = metrics.counter("writer_file_bytes", "Bytes of data files committed.", by_table)
+        self.stale = metrics.counter("writer_stale_records", "Records below the position, passed over.", ("topic",))
+        self.buffered = metrics.gauge("writer_buffered_rows", "Rows decoded and not committed.", by_table)
+        self.buffered_bytes = metrics.gauge("writer_buffered_bytes", "Bytes decoded and not committed.", by_table)
+        self.uncommitted_age_s = metrics.gauge("writer_uncommitted_age_seconds", "Oldest uncommitted record.", by_table)
+        self.freshness = AgeHistogram("headgate_writer_freshness_seconds", "Row age when it lands.", ("table", "since"))
         metrics.registry.register(self.freshness)

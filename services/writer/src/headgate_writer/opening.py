@@ -12,11 +12,12 @@ from pyiceberg.exceptions import (
     NamespaceAlreadyExistsError,
     NoSuchTableError,
     TableAlreadyExistsError,
-    ValidationError,
 )
 from pyiceberg.transforms import parse_transform
 
+from headgate_writer.errors import NotStorableError
 from headgate_writer.iceberg import IcebergTable
+from headgate_writer.widening import widen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def open_table(
         keep_snapshots: As in :class:`IcebergTable`.
 
     Raises:
-        ConfigurationError: The table has columns these rows cannot fill.
+        ConfigurationError: A column of the table cannot hold what the contract says, or may not be null and is not in it.
         UnavailableError: The catalog does not answer.
     """
     for attempt in range(1, _ATTEMPTS + 1):
@@ -64,7 +65,7 @@ def open_table(
         except (CommitFailedException, TableAlreadyExistsError) as error:
             if attempt == _ATTEMPTS:
                 raise UnavailableError(f"{contract.name}: others keep changing the table: {error}") from error
-        except (ValidationError, ValueError) as error:
+        except (NotStorableError, ValueError) as error:
             raise ConfigurationError(
                 f"{contract.name}: the table cannot hold the rows of the contract: {error}. A column's type cannot "
                 "be narrowed and a column cannot be made required: change the contract, or give it another table",
@@ -79,11 +80,7 @@ def _open_once(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> 
         table = catalog.load_table(contract.name)
     except NoSuchTableError:
         return _create(catalog, contract, schema)
-    missing = set(schema.names) - {field.name for field in table.schema().fields}
-    with table.update_schema() as update:
-        update.union_by_name(schema)
-    if missing:
-        _log.info("table widened", table=contract.name, columns=sorted(missing))
+    widen(table, schema)
     return table
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headgate_writer.errors import UnsafeToWriteError
+from headgate_writer.errors import Acceptance, UnsafeToWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,11 +57,13 @@ class Positions:
             return self.topics.get(incarnation, {})
         if accepted:
             return {}
+        accept = Acceptance("incarnation", str(incarnation))
         raise UnsafeToWriteError(
             f"the table holds rows of {earlier}, and the brokers now offer {incarnation}: topic {incarnation.topic} "
             "was created again or lives on another cluster, so stored offsets mean nothing there. Point the writer "
-            "at the earlier topic; or, to store the new one from its start beside the rows that are there, "
-            f"start the writer with '{incarnation}' in its list accepted_incarnations",
+            "at the earlier topic; or, to store the new one from its start beside the rows that are there, accept it: "
+            f"{accept}, or start the writer with '{incarnation}' in its list accepted_incarnations",
+            accept,
         )
 
     def advanced(self, incarnation: Incarnation, ends: Mapping[int, int]) -> Positions:

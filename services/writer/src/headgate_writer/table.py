@@ -52,6 +52,15 @@ class Table(Protocol):
             UnsafeToWriteError: The table was dropped, or is another one under the same name.
         """
 
+    def widen(self, schema: pa.Schema) -> None:
+        """Give the table the columns of a schema that it lacks; rows without them can still be written.
+
+        Raises:
+            NotStorableError: It cannot hold the rows of this schema.
+            UnavailableError: The catalog does not answer.
+            UnsafeToWriteError: As :meth:`refresh`.
+        """
+
     def write(self, rows: pa.Table) -> Written:
         """Write rows to data files that no snapshot refers to yet.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from headgate_runtime.errors import UnavailableError
 
-from headgate_writer.errors import ConflictError, UnknownOutcomeError
+from headgate_writer.errors import ConflictError, NotStorableError, UnknownOutcomeError
 from headgate_writer.positions import Positions
 from headgate_writer.table import Head, Written
 
@@ -31,6 +31,7 @@ class MemoryCatalog:
         snapshot_id: The head.
         history: Every map that was committed.
         layout: As in :class:`Head`.
+        columns: Names of the columns, as tables were last widened to; a name in ``taken`` cannot be added.
         late: Commits that have not taken effect yet.
     """
 
@@ -39,6 +40,8 @@ class MemoryCatalog:
     snapshot_id: int | None = None
     history: list[Positions] = field(default_factory=list)
     layout: tuple[int, int] = (0, 0)
+    columns: list[str] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
     late: list[Callable[[], Head]] = field(default_factory=list)
 
     def head(self) -> Head:
@@ -82,6 +85,16 @@ class MemoryTable:
         if self._strikes("refresh"):
             raise UnavailableError("catalog away")
         return self._catalog.head()
+
+    def widen(self, schema: pa.Schema) -> None:
+        """Keep the columns' names; a change is a change of layout."""
+        if self._strikes("refresh"):
+            raise UnavailableError("catalog away")
+        if refused := self._catalog.taken & set(schema.names):
+            raise NotStorableError(f"its column {refused.pop()} holds something else")
+        if new := [name for name in schema.names if name not in self._catalog.columns]:
+            self._catalog.columns += new
+            self._catalog.layout = (self._catalog.layout[0] + 1, self._catalog.layout[1])
 
     def write(self, rows: pa.Table) -> Written:
         """Keep the rows' positions as the files."""

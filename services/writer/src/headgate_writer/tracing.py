@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from headgate_runtime.tracing import is_sampled
@@ -14,12 +15,13 @@ from headgate_writer.sink import Sink, SinkParts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from headgate_runtime.records import Record
+    from headgate_runtime.records import Record, TopicPartition
     from opentelemetry.trace import Span, Tracer
 
     from headgate_writer.buffer import Buffer
     from headgate_writer.decode import Rejected
     from headgate_writer.metrics import WriterMetrics
+    from headgate_writer.runs import Run
 
 
 class TracedSink(Sink):
@@ -48,15 +50,15 @@ class TracedSink(Sink):
         self._tracer = tracer
         self._group = group
         self._now_ns = now_ns
-        self._spans: dict[tuple[int, int], Span] = {}
+        self._spans: dict[tuple[TopicPartition, int], Span] = {}
 
-    def take(self, records: Sequence[Record]) -> None:
+    def take(self, runs: Sequence[Run]) -> None:
         """Decode and buffer records."""
-        for record in records:
+        for record in chain.from_iterable(run.records for run in runs):
             if is_sampled(record.headers) and self._awaits(record):
                 span = begin_processing(self._tracer, record, group=self._group, start_ns=self._now_ns())
-                self._spans[record.partition, record.offset] = span
-        super().take(records)
+                self._spans[record.source, record.offset] = span
+        super().take(runs)
 
     def step(self, *, force: bool = False) -> Outcome:
         """Close the buffer if it is due, and take the committer one step on."""
@@ -75,14 +77,12 @@ class TracedSink(Sink):
 
     def _awaits(self, record: Record) -> bool:
         """Whether a record is taken now: not what was taken before, nor what has no position yet."""
-        expected = self._next.get(record.partition)
-        return (
-            expected is not None and record.offset >= expected and (record.partition, record.offset) not in self._spans
-        )
+        expected = self._next.get(record.source)
+        return expected is not None and record.offset >= expected and (record.source, record.offset) not in self._spans
 
     def _reject(self, buffer: Buffer, reject: Rejected) -> None:
         super()._reject(buffer, reject)
-        span = self._spans.get((reject.record.partition, reject.record.offset))
+        span = self._spans.get((reject.record.source, reject.record.offset))
         if span is not None:
             fail(span, reject.cause)
 

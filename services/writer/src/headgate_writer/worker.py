@@ -5,23 +5,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 from headgate_runtime.errors import UnavailableError
-from headgate_runtime.records import Record, TopicPartition
+from headgate_runtime.records import EARLIEST
 
 from headgate_writer.commit import Backoff, Outcome
-from headgate_writer.errors import UnsafeToWriteError
+from headgate_writer.errors import Acceptance, UnsafeToWriteError
+from headgate_writer.runs import runs_of
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from headgate_runtime.kafka.protocols import RecordConsumer
+    from headgate_runtime.records import Record, TopicPartition
 
     from headgate_writer.outbox import Outbox
-    from headgate_writer.positions import Incarnation
+    from headgate_writer.parking import Parking
+    from headgate_writer.routes import Routes
+    from headgate_writer.runs import Run
     from headgate_writer.sink import Sink
 
 _log = structlog.get_logger()
@@ -35,7 +40,7 @@ _UNDECIDED = {Outcome.WAITING, Outcome.CONFLICT, Outcome.UNKNOWN, Outcome.UNAVAI
 
 
 class WriterWorker:
-    """Implements the runtime's ``Worker``; every method but :meth:`request_commit` is for the loop's thread.
+    """Implements the runtime's ``Worker``; every method but :meth:`request_commit` and :meth:`accept` is for the loop's thread.
 
     Start offsets come from the table alone. The group's offsets are committed now and then after the table's, and
     only so that tools that watch lag have something to look at.
@@ -43,13 +48,12 @@ class WriterWorker:
 
     def __init__(
         self,
-        sinks: Mapping[str, Sink],
+        routes: Routes,
         consumer: RecordConsumer,
         outbox: Outbox,
+        parking: Parking,
         *,
-        identify: Callable[[], Mapping[str, Incarnation]],
         max_buffered_bytes: int,
-        accepted_losses: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], None] = time.sleep,
         rng: random.Random,
@@ -57,22 +61,20 @@ class WriterWorker:
         """Build the worker.
 
         Args:
-            sinks: By topic.
+            routes: Topics and their sinks.
             consumer: The loop's consumer.
             outbox: Dead letters of all sinks.
-            identify: Asks the brokers which incarnation of each topic they have.
+            parking: Takes the sinks that it is not safe to write to.
             max_buffered_bytes: Decoded bytes, all sinks together, above which consumption pauses.
-            accepted_losses: ``topic/partition/offset`` of positions from which records may be missing.
             clock: Monotonic seconds.
             wait: Sleeps, while a departing partition's rows are brought in.
             rng: Jitter.
         """
-        self._sinks = sinks
+        self._routes = routes
         self._consumer = consumer
         self._outbox = outbox
-        self._identify = identify
+        self._parking = parking
         self._max_buffered_bytes = max_buffered_bytes
-        self._accepted_losses = frozenset(accepted_losses)
         self._clock = clock
         self._wait = wait
         self._placing = Backoff(0.2, 10.0, rng)
@@ -84,17 +86,24 @@ class WriterWorker:
         """Commit what is buffered at the next tick, due or not; safe from any thread."""
         self._commit_requested.set()
 
+    def accept(self, what: Acceptance) -> bool:
+        """Let something pass that a parked table waits for; False where none does. Safe from any thread."""
+        return self._parking.accept(what)
+
     def assign(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Start new partitions at their tables' positions; where a catalog is away, :meth:`tick` seeks later."""
-        for topic, numbers in _by_topic(partitions).items():
-            self._sinks[topic].expect(numbers)
-        return self._place(partitions)
+        expected: list[TopicPartition] = []
+        for sink, own in self._routes.by_sink(partitions):
+            if sink.parked is None:
+                sink.expect(own)
+                expected += own
+        # The group's offsets may lie outside the log, which would end the process for all tables.
+        return dict.fromkeys(partitions, EARLIEST) | self._place(expected)
 
     def revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """Bring in what is buffered before the partitions go."""
         deadline = self._clock() + _FLUSH_TIMEOUT_S
-        for topic in _by_topic(partitions):
-            sink = self._sinks[topic]
+        for sink, _ in self._routes.by_sink(partitions):
             while sink.busy and self._clock() < deadline:
                 outcome = self._step(sink, force=True)
                 if outcome is Outcome.IDLE:
@@ -107,73 +116,93 @@ class WriterWorker:
 
     def lose(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop what is buffered: another replica may have the partitions already."""
-        for topic, numbers in _by_topic(partitions).items():
-            self._sinks[topic].disown(numbers)
+        for sink, own in self._routes.by_sink(partitions):
+            sink.disown(own)
 
     def process(self, records: Sequence[Record]) -> None:
         """Decode and buffer records."""
-        by_topic: dict[str, list[Record]] = defaultdict(list)
-        for record in records:
-            by_topic[record.topic].append(record)
-        for topic, own in by_topic.items():
-            self._sinks[topic].take(own)
+        runs: dict[Sink, list[Run]] = defaultdict(list)
+        for run in runs_of(records):
+            runs[self._routes.of(run.source.topic)].append(run)
+        for sink, own in runs.items():
+            with self._parked_if_unsafe(sink):
+                sink.take(own)
 
     def tick(self, *, draining: bool) -> None:
         """Send dead letters, commit what is due, all of it while draining, and place partitions that wait for it."""
         self._outbox.pump()
         force = draining or self._commit_requested.is_set()
         self._commit_requested.clear()
-        for sink in self._sinks.values():
+        for sink in self._routes.tables:
             if sink.held:
-                sink.retry()
+                with self._parked_if_unsafe(sink):
+                    sink.retry()
             self._step(sink, force=force)
         if self._clock() >= self._tell_not_before:
             self._tell_not_before = self._clock() + _TELL_EVERY_S
             self._tell_group()
-        if any(sink.waiting for sink in self._sinks.values()) and self._clock() >= self._place_not_before:
-            for partition, offset in self._place(self._waiting()).items():
+        for sink in self._parking.leaving():
+            sink.expect([partition for partition in self._consumer.assignment() if partition.topic in sink.feeds])
+        if self._routes.look():
+            self._consumer.resubscribe(self._routes.topics)
+        if any(sink.waiting for sink in self._routes.tables) and self._clock() >= self._place_not_before:
+            waiting = [partition for sink in self._routes.tables for partition in sink.waiting]
+            for partition, offset in self._place(waiting).items():
                 self._consumer.seek(partition, offset)
 
     def congested(self) -> bool:
         """Take no more while memory is full, the registry is away or positions are not known."""
-        buffered = sum(sink.size_bytes for sink in self._sinks.values())
-        return buffered > self._max_buffered_bytes or any(sink.held or sink.waiting for sink in self._sinks.values())
+        buffered = sum(sink.size_bytes for sink in self._routes.tables)
+        return buffered > self._max_buffered_bytes or any(sink.held or sink.waiting for sink in self._routes.tables)
 
     def busy(self) -> bool:
         """Tell whether anything taken is not in its table yet."""
-        return any(sink.busy for sink in self._sinks.values())
+        return any(sink.busy for sink in self._routes.tables)
 
     def close(self) -> None:
         """Close the dead letters' producer."""
         self._outbox.close()
 
     def _step(self, sink: Sink, *, force: bool) -> Outcome:
-        outcome = sink.step(force=force)
+        outcome = Outcome.IDLE
+        with self._parked_if_unsafe(sink):
+            outcome = sink.step(force=force)
         if outcome not in {Outcome.IDLE, Outcome.WAITING, Outcome.LANDED}:
             _log.warning("commit " + outcome.name.lower(), **sink.info())
         return outcome
 
-    def _waiting(self) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for topic, sink in self._sinks.items() for number in sink.waiting]
-
     def _place(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Place waiting partitions whose catalog and log answer; return where each is to be read from."""
         starts: dict[TopicPartition, int] = {}
-        for topic, numbers in _by_topic(partitions).items():
-            sink = self._sinks[topic]
-            try:
-                sink.parts.committer.require_same(self._identify()[topic])
-                stored = sink.locate(numbers)
-                found = self._starts({TopicPartition(topic, number): offset for number, offset in stored.items()})
-            except UnavailableError as error:
-                self._place_not_before = self._clock() + self._placing.next_s()
-                sink.parts.committer.failure = str(error)
-                _log.warning("positions not known yet", topic=topic, error=str(error))
-                continue
-            sink.place(stored)
-            self._placing.reset()
-            starts.update(found)
+        for sink, own in self._routes.by_sink(partitions):
+            with self._parked_if_unsafe(sink):
+                try:
+                    self._identify(sink, own)
+                    stored = sink.locate(own)
+                    found = self._starts(stored)
+                except UnavailableError as error:
+                    self._place_not_before = self._clock() + self._placing.next_s()
+                    sink.parts.committer.failure = str(error)
+                    _log.warning("positions not known yet", table=sink.parts.table, error=str(error))
+                    continue
+                sink.place(stored)
+                self._placing.reset()
+                starts.update(found)
         return starts
+
+    @contextmanager
+    def _parked_if_unsafe(self, sink: Sink) -> Iterator[None]:
+        try:
+            yield
+        except UnsafeToWriteError as error:
+            self._parking.park(sink, error)
+
+    def _identify(self, sink: Sink, partitions: Collection[TopicPartition]) -> None:
+        lives = self._routes.identify()
+        for topic in sorted({partition.topic for partition in partitions}):
+            if topic not in lives:
+                raise UnavailableError(f"the brokers do not have {topic} now: was it deleted?")
+            sink.parts.committer.meet(lives[topic])
 
     def _starts(self, stored: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Return where to read from; refuse positions outside the log, for then it is not what was stored from."""
@@ -186,29 +215,20 @@ class WriterWorker:
                     "was truncated or restored from an older copy, so the offsets in between would be used twice. "
                     "Restore the log; or create the topic again and accept its new incarnation",
                 )
-            if 0 < offset < begins[partition] and f"{name}/{offset}" not in self._accepted_losses:
+            accept = Acceptance("loss", f"{name}/{offset}")
+            if 0 < offset < begins[partition] and accept not in self._parking.accepted:
                 raise UnsafeToWriteError(
                     f"{name}: records {offset} to {begins[partition] - 1} left the log before they were stored. "
-                    "Bring them back; or, to go on without them, start the writer with "
-                    f"'{name}/{offset}' in its list accepted_losses",
+                    f"Bring them back; or, to go on without them, accept it: {accept}, or start the writer with "
+                    f"'{accept.value}' in its list accepted_losses",
+                    accept,
                 )
         return {partition: max(offset, begins[partition]) for partition, offset in stored.items()}
 
     def _tell_group(self) -> None:
         """Commit to the group what the tables hold, without waiting: only lag tools read it."""
-        stored = {
-            TopicPartition(topic, number): offset
-            for topic, sink in self._sinks.items()
-            for number, offset in sink.stored().items()
-        }
+        stored = {partition: offset for sink in self._routes.tables for partition, offset in sink.stored().items()}
         try:
             self._consumer.commit(stored, wait=False)
         except UnavailableError as error:
             _log.warning("group offsets not committed", error=str(error))
-
-
-def _by_topic(partitions: Collection[TopicPartition]) -> dict[str, list[int]]:
-    numbers: dict[str, list[int]] = defaultdict(list)
-    for partition in partitions:
-        numbers[partition.topic].append(partition.partition)
-    return numbers

@@ -87,12 +87,14 @@ class KafkaAdmin:
         return found
 
     def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
-        """Return the ids of topics.
-
-        Raises:
-            UnknownTopicError: One of them does not exist.
-        """
-        return {name: str(topic.topic_id) for name, topic in self._described(topics).items()}
+        """Return the ids of those of the topics that exist."""
+        found = {}
+        for name, future in self._describing(topics).items():
+            try:
+                found[name] = str(self._result(f"describe topic {name}", future).topic_id)
+            except UnknownTopicError:
+                continue
+        return found
 
     def create(self, topic: str, *, partitions: int, config: Mapping[str, str], replication_factor: int = -1) -> None:
         """Create a topic and return once the brokers know it; ``replication_factor`` -1 takes their default.
@@ -159,24 +161,20 @@ class KafkaAdmin:
             for each, future in futures.items()
         }
 
-    def _described(self, names: Collection[str]) -> dict[str, Any]:
+    def _describing(self, names: Collection[str]) -> dict[str, Future[Any]]:
         if not names:
             return {}
-        futures = self._client.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
-        return {name: self._result(f"describe topic {name}", future) for name, future in futures.items()}
+        return self._client.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
 
     def _wait_known(self, topic: str) -> None:
         """Wait until a broker lists the topic: the controller says yes before the brokers have heard of it."""
         deadline = time.monotonic() + _TIMEOUT_S
         while True:
-            try:
-                self._described([topic])
-            except UnknownTopicError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(_RECHECK_S)
-            else:
+            if self.topic_ids([topic]):
                 return
+            if time.monotonic() >= deadline:
+                raise UnknownTopicError(f"topic {topic} was created, and the brokers do not know it")
+            time.sleep(_RECHECK_S)
 
     def _described_with_config(self, names: list[str]) -> Iterator[tuple[str, Any, dict[str, str]]]:
         """Describe topics, leaving out those that were deleted since they were listed."""

@@ -91,6 +91,7 @@ class KafkaConsumer:
         self._consumer = self._context.make(Consumer, own, properties=properties, fixed=(*_FIXED, *membership))
         self._starts: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
+        self._callbacks: dict[str, Callable[[Consumer, list[ClientPartition]], None]] = {}
         self._group_id = group_id
         self._warned: dict[int, float] = {}
 
@@ -109,12 +110,12 @@ class KafkaConsumer:
 
             return run
 
-        self._call(
-            "subscribe",
-            lambda: self._consumer.subscribe(
-                list(topics), on_assign=assigned, on_revoke=removed(on_revoke), on_lost=removed(on_lost)
-            ),
-        )
+        self._callbacks = {"on_assign": assigned, "on_revoke": removed(on_revoke), "on_lost": removed(on_lost)}
+        self.resubscribe(topics)
+
+    def resubscribe(self, topics: Sequence[str]) -> None:
+        """Read these topics instead; see ``RecordConsumer``."""
+        self._call("subscribe", lambda: self._consumer.subscribe(list(topics), **self._callbacks))
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """Return the next records; see ``RecordConsumer``."""

@@ -32,6 +32,9 @@ class RecordConsumer(Protocol):
             on_lost: Gets the partitions that are gone already; nothing can be committed for them.
         """
 
+    def resubscribe(self, topics: Sequence[str]) -> None:
+        """Read these topics instead; partitions of topics that stay are kept, and the callbacks are those given before."""
+
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """Return up to ``max_records`` records in order per partition, waiting at most ``timeout_s`` seconds."""
 

@@ -56,6 +56,10 @@ class MemoryBroker:
             raise RejectedError(f"topic {topic!r} exists")
         self._topics[topic] = [PartitionLog() for _ in range(partitions)]
 
+    def has(self, topic: str) -> bool:
+        """Say whether a topic exists."""
+        return topic in self._topics
+
     def partitions(self, topic: str) -> list[TopicPartition]:
         """Return the partitions of a topic."""
         return [TopicPartition(topic, number) for number in range(len(self._logs(topic)))]

@@ -36,6 +36,12 @@ class MemoryConsumer:
         self._topics = tuple(topics)
         self._callbacks = (on_assign, on_revoke, on_lost)
 
+    def resubscribe(self, topics: Sequence[str]) -> None:
+        """Read these topics instead, from the next poll on."""
+        self._topics = tuple(topics)
+        if self._member_id:
+            self._group.want(self._member_id, self._wanted())
+
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:  # noqa: ARG002 - nothing comes by waiting
         """Take part in what the group does, then return what can be read now."""
         with self._broker.lock:
@@ -134,8 +140,7 @@ class MemoryConsumer:
             self._member_id = ""
             on_lost(lost)
         if not self._member_id:
-            wanted = [partition for topic in self._topics for partition in self._broker.partitions(topic)]
-            self._member_id = self._group.join(wanted)
+            self._member_id = self._group.join(self._wanted())
         self._generation = self._group.generation
         target = self._group.target(self._member_id)
         self._revoke(self._positions.keys() - target)
@@ -147,6 +152,9 @@ class MemoryConsumer:
                 committed = self._group.committed.get(partition, 0)
                 start = starts.get(partition, committed)
                 self._positions[partition] = 0 if start == EARLIEST else start
+
+    def _wanted(self) -> list[TopicPartition]:
+        return [partition for topic in self._topics for partition in self._broker.partitions(topic)]
 
     def _revoke(self, partitions: Collection[TopicPartition]) -> None:
         if not partitions or self._callbacks is None:

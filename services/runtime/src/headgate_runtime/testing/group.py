@@ -44,6 +44,11 @@ class Group:
         self.generation += 1
         return member_id
 
+    def want(self, member_id: str, partitions: list[TopicPartition]) -> None:
+        """Change the topics of a member."""
+        self._members[member_id] = partitions
+        self.generation += 1
+
     def leave(self, member_id: str) -> None:
         """Remove a member, by its wish or because its session has expired; what it owns is free at once."""
         if self._members.pop(member_id, None) is not None:

@@ -57,6 +57,13 @@ class MemoryRegistry:
         self._answer()
         return [number + 1 for number in range(len(self._subjects.get(subject, ())))]
 
+    def latest(self, subject: str) -> dict[str, Any] | None:
+        """Return the newest schema of a subject; None where it has none."""
+        self._answer()
+        ids = self._subjects.get(subject)
+        schema: dict[str, Any] | None = json.loads(self._texts[ids[-1] - 1]) if ids else None
+        return schema
+
     def compatibility(self, subject: str) -> str | None:
         """Return the compatibility level set on the subject itself; None where none is."""
         self._answer()

@@ -204,6 +204,17 @@ class GroupBehaviour(Suite):
         assert first.events[-1] == ("revoke", held)
         second.wait_assigned(2)
 
+    def test_a_member_may_read_more_topics_later_and_keeps_what_it_has(self) -> None:
+        topic, later = self.kafka.create_topic(2), self.kafka.create_topic(1)
+        self.produce(topic, b"a")
+        self.produce(later, b"b")
+        member = self.member(topic, self.kafka.unique("group"))
+        member.wait_values([b"a"])
+        member.consumer.resubscribe([topic, later])
+        member.wait_values([b"a", b"b"])
+        assert len(member.consumer.assignment()) == 3
+        assert not [event for event in member.events if event[0] != "assign"]
+
     def test_what_is_revoked_can_still_be_committed(self) -> None:
         topic, group = self.kafka.create_topic(1), self.kafka.unique("group")
         self.produce(topic, b"a", b"b")

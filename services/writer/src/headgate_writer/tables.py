@@ -1,0 +1,134 @@
+"""Makes what a table is written by: its sink, and a feed for each topic that is stored in it."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.deadletters import DeadLetters
+from headgate_runtime.errors import ConfigurationError
+from headgate_runtime.records import ENVELOPE_BYTES
+from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
+from opentelemetry.trace import get_tracer
+
+from headgate_writer.commit import Committer
+from headgate_writer.decode import BatchDecoder
+from headgate_writer.errors import NotStorableError
+from headgate_writer.feed import Feed
+from headgate_writer.opening import open_table
+from headgate_writer.policy import CommitPolicy
+from headgate_writer.reader import TableReader
+from headgate_writer.schema import decoded_schema, stored_schema
+from headgate_writer.sink import Sink, SinkParts
+from headgate_writer.tracing import TracedSink
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from headgate_runtime.registry import SchemaRegistry
+    from headgate_schemas import RecordSchema, TableContract
+    from pyiceberg.catalog import Catalog
+
+    from headgate_writer.config import Settings
+    from headgate_writer.errors import Acceptance
+    from headgate_writer.iceberg import IcebergTable
+    from headgate_writer.metrics import WriterMetrics
+    from headgate_writer.outbox import Outbox
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Tables:
+    """The tables written here; each is created and widened when its first topic is opened, before its first row."""
+
+    settings: Settings
+    contracts: Contracts
+    registry: SchemaRegistry
+    catalog: Catalog
+    outbox: Outbox
+    metrics: WriterMetrics
+    accepted: Collection[Acceptance] = ()
+    _written: dict[str, tuple[Sink, TableReader]] = field(default_factory=dict, init=False)
+
+    def open(self, topic: str) -> Sink:
+        """Open the table of a topic and return its sink; topics of one table share it.
+
+        Raises:
+            ConfigurationError: The contract names no table, or does not fit its table.
+            UnavailableError: Registry or catalog do not answer.
+        """
+        try:
+            contract = self.contracts.topic(topic)
+            if contract.table is None:
+                raise ConfigurationError(f"{topic}: the contract names no table; add one, or leave the topic out")
+            return self._open(contract, contract.table)
+        except ContractError as error:
+            raise ConfigurationError(str(error)) from error
+
+    def _open(self, contract: TopicContract, table: TableContract) -> Sink:
+        sink, reader = self._written.get(table.name) or self._made(contract, table)
+        self._catch_up(contract, reader)
+        sink.feeds[contract.topic] = self._feed(contract, reader)
+        self._written[table.name] = sink, reader
+        return sink
+
+    def _made(self, contract: TopicContract, table: TableContract) -> tuple[Sink, TableReader]:
+        settings, event_time = self.settings, contract.fields.event_time
+        record = self.contracts.record(contract.record)
+        committer = Committer(
+            self._opened(table, record), clock=time.monotonic, rng=random.SystemRandom(), accepted=self.accepted
+        )
+        reader = TableReader(record, schema_of=self.registry.schema, widen=committer.widen)
+        parts = SinkParts(
+            table=table.name,
+            outbox=self.outbox,
+            committer=committer,
+            reopen=lambda: self._opened(table, reader.record),
+            policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
+            event_time=tuple(event_time.split(".")) if event_time else None,
+        )
+        if settings.tracing.endpoint is None:
+            return Sink(parts, self.metrics), reader
+        tracer = get_tracer("headgate_writer")
+        return TracedSink(parts, self.metrics, tracer=tracer, group=settings.group_id), reader
+
+    def _opened(self, table: TableContract, record: RecordSchema) -> IcebergTable:
+        schema = stored_schema(decoded_schema(record))
+        return open_table(self.catalog, table, schema, keep_snapshots=self.settings.keep_snapshots)
+
+    def _catch_up(self, contract: TopicContract, reader: TableReader) -> None:
+        """Read what the registry's newest version writes from the start, as a writer did that met it before."""
+        latest = self.registry.latest(contract.subject)
+        try:
+            if latest is not None:
+                reader.absorb(latest)
+        except NotStorableError as error:
+            _log.warning("newest schema not storable", subject=contract.subject, error=str(error))
+
+    def _feed(self, contract: TopicContract, reader: TableReader) -> Feed:
+        rules = compile_rules(contract)
+
+        def decoder(record: RecordSchema) -> BatchDecoder:
+            return BatchDecoder(Decoder(self.registry, record), rules, decoded_schema(record), clock_ms)
+
+        if contract.dead_letters is None:
+            letters = self._letters(contract, max_bytes=sys.maxsize)
+            return Feed(contract.topic, reader, decoder, letters, in_place=True)
+        dead = self.contracts.topic(contract.dead_letters)
+        letters = self._letters(dead, max_bytes=dead.max_message_bytes - ENVELOPE_BYTES)
+        return Feed(contract.topic, reader, decoder, letters)
+
+    def _letters(self, dead: TopicContract, *, max_bytes: int) -> DeadLetters:
+        encoder = Encoder(self.registry, dead.subject, self.contracts.record(dead.record))
+        return DeadLetters(encoder, dead.topic, "writer", max_bytes=max_bytes)
+
+
+def clock_ms() -> int:
+    """Return milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
