@@ -27,6 +27,7 @@ from headgate_runtime.records import OutgoingRecord, TopicPartition
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.testing import eventually
 from headgate_schemas import Contracts
+from headgate_writer.native import installed_decoder
 from headgate_writer.positions import Positions, positions_of
 from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchTableError
@@ -233,8 +234,10 @@ def test_poison_goes_to_the_dead_letters_and_the_partition_goes_on(world: World)
         producer.send(OutgoingRecord(world.topic, b"poison", value, partition=1))
         assert producer.flush(10) == 0
     world.produce(50)
-    with running(world.writer("writer-0", "writers")):
+    writer = world.writer("writer-0", "writers")
+    with running(writer):
         eventually(lambda: world.row_count() >= len(world.sent), 40)
+    assert installed_decoder()[0] in writer.spec.log.read_text("utf-8")
     world.assert_exact()
     letters = dead_letters(world)
     assert {letter["cause"]: letter["value"] for letter in letters} == poison

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.deadletters import DeadLetters
 from headgate_runtime.errors import ConfigurationError
@@ -23,16 +24,19 @@ from headgate_schemas import ContractError, Contracts, TopicContract, compile_ru
 from opentelemetry.trace import get_tracer
 
 from headgate_writer.catalog import open_catalog
+from headgate_writer.columnar import ColumnDecoder
 from headgate_writer.commit import Committer
 from headgate_writer.control import commit_router
 from headgate_writer.decode import BatchDecoder
 from headgate_writer.metrics import WriterMetrics
+from headgate_writer.native import installed_decoder
 from headgate_writer.opening import open_table
 from headgate_writer.outbox import Outbox
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation
 from headgate_writer.schema import decoded_schema
 from headgate_writer.sink import Sink, SinkParts
+from headgate_writer.strict import StrictDecoder
 from headgate_writer.tracing import TracedSink
 from headgate_writer.worker import WriterWorker
 
@@ -41,7 +45,10 @@ if TYPE_CHECKING:
 
     from pyiceberg.catalog import Catalog
 
+    from headgate_writer.columnar import MakeNative
     from headgate_writer.config import Settings
+
+_log = structlog.get_logger()
 
 
 def build(settings: Settings) -> Service:
@@ -57,7 +64,9 @@ def build(settings: Settings) -> Service:
     catalog = open_catalog(settings.catalog)
     outbox = Outbox(KafkaProducer(settings.kafka))
     identify = partial(incarnations, KafkaAdmin(settings.kafka), settings.topics)
-    parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox)
+    decoder, make_native = installed_decoder()
+    _log.info("decoder chosen", decoder=decoder)
+    parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox, make_native)
     shown = WriterMetrics(metrics)
     sinks = {topic: _sink(settings, parts.of(life), shown) for topic, life in identify().items()}
     worker = WriterWorker(
@@ -83,7 +92,7 @@ def build(settings: Settings) -> Service:
         metrics=metrics,
         ready=partial(why_stalled, sinks, settings.unready_after_s),
         healthy=partial(why_stalled, sinks, settings.unhealthy_after_s),
-        info=lambda: {"tables": [sink.info() for sink in sinks.values()]},
+        info=lambda: {"decoder": decoder, "tables": [sink.info() for sink in sinks.values()]},
         close=catalog.close,
         routers=[commit_router(worker.request_commit)],
     )
@@ -130,6 +139,7 @@ class _Parts:
     registry: SchemaRegistry
     catalog: Catalog
     outbox: Outbox
+    make_native: MakeNative | None
 
     def of(self, life: Incarnation) -> SinkParts:
         try:
@@ -160,7 +170,14 @@ class _Parts:
 
     def _decoder(self, contract: TopicContract) -> BatchDecoder:
         record = self.contracts.record(contract.record)
-        return BatchDecoder(Decoder(self.registry, record), compile_rules(contract), decoded_schema(record), clock_ms)
+        values = Decoder(self.registry, record)
+        return BatchDecoder(
+            StrictDecoder(values),
+            compile_rules(contract),
+            decoded_schema(record),
+            clock_ms,
+            ColumnDecoder(values, record, contract, self.make_native) if self.make_native else None,
+        )
 
     def _letters(self, dead: TopicContract) -> DeadLetters:
         encoder = Encoder(self.registry, dead.subject, self.contracts.record(dead.record))
