@@ -15,8 +15,13 @@ CHAOS ?= 0
 ACCEPT ?= 0
 LONG ?= 0
 FORM := $(if $(filter 1,$(LONG)),--long)
+NATIVE := .venv/.native
+NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject.toml native/headgate_avro.pyi
+# Whatever is missing of Rust is not fetched: it is the machine's to have.
+export RUSTUP_AUTO_INSTALL := 0
+HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
-.PHONY: help setup check test demo up down status bench bench-enricher chaos-enricher eval smoke-llama lock diagrams clean
+.PHONY: help setup native check test demo up down status bench bench-enricher chaos-enricher eval smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +38,18 @@ $(READY): requirements/uv.txt requirements/dev.txt requirements/demo.txt require
 	@$(INSTALL) --no-deps --no-build-isolation -r requirements/workspace.txt
 	@touch $(READY)
 
+native: ## Build the writer's native decoder where Rust's cargo is (minutes the first time)
+	@$(if $(HAS_CARGO),,echo "make native needs cargo of Rust 1.88 or newer on the PATH; without it the writer decodes by fastavro" >&2; exit 1)
+	@$(MAKE) --no-print-directory $(NATIVE)
+
+$(NATIVE): $(READY) requirements/native.txt $(NATIVE_SOURCES)
+	@echo "Building the native decoder (minutes the first time) ..."
+	@$(INSTALL) --no-deps --require-hashes -r requirements/native.txt
+	@rm -rf build/wheels
+	@$(BIN)/maturin build --quiet --release --compatibility linux --manifest-path native/Cargo.toml --target-dir build/cargo --out build/wheels
+	@$(INSTALL) --no-deps --reinstall build/wheels/*.whl
+	@touch $(NATIVE)
+
 check: $(READY) ## Lint, format, types, import rules, contracts, size budgets
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -40,8 +57,11 @@ check: $(READY) ## Lint, format, types, import rules, contracts, size budgets
 	$(BIN)/lint-imports
 	$(BIN)/headgate schemas check
 	$(BIN)/python tests/check/budgets.py
+	@if cargo clippy --version >/dev/null 2>&1; then cd native && cargo fmt --check && cargo clippy --quiet --release --target-dir ../build/cargo; \
+	  else echo "no cargo with clippy and rustfmt: native/ is not checked"; fi
 
-test: $(READY) ## Unit and integration tests, on real Kafka and a real registry
+test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on real Kafka and a real registry
+	@$(if $(HAS_CARGO),,echo "no cargo: the writer is tested with fastavro alone")
 	$(BIN)/python -m pytest
 
 demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services)
@@ -75,7 +95,7 @@ smoke-llama: $(READY) ## Ten events to a real small language model; installs 130
 	$(BIN)/python -m tests.smoke.llama
 
 lock: $(READY) ## Resolve all requirements anew, with hashes
-	@for name in uv demo llama; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	@for name in uv demo llama native; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-deps requirements/$$name.in -o requirements/$$name.txt; done
 	@own=$$(sed -n 's/^name = "\(headgate-.*\)"/--no-emit-package \1/p' $(PROJECTS) | tr '\n' ' '); \
 	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url $$own"; \

@@ -11,6 +11,7 @@ import pytest
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.records import OutgoingRecord
 from headgate_runtime.testing import eventually
+from headgate_writer.native import installed_decoder
 
 from tests.integration.writers import World, running
 
@@ -73,9 +74,11 @@ def test_poison_goes_to_the_dead_letters_and_the_partition_goes_on(world: World)
         producer.send(OutgoingRecord(world.topic, b"poison", value, partition=1))
         assert producer.flush(10) == 0
     world.produce(50)
-    with running(world.writer("writer-0", "writers")):
+    writer = world.writer("writer-0", "writers")
+    with running(writer):
         eventually(lambda: world.row_count() >= len(world.sent), 40)
         eventually(lambda: world.row_count(".dlq") >= len(poison), 20)
+    assert installed_decoder()[0] in writer.spec.log.read_text("utf-8")
     world.assert_exact()
     letters = world.dead_letters()
     assert {letter["cause"]: letter["value"] for letter in letters} == poison

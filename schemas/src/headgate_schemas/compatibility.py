@@ -43,10 +43,12 @@ class Incompatibility:
     Attributes:
         path: Field path in the reader, empty for the schema itself.
         message: What breaks and why.
+        silent: Reading does not fail and gives wrong values.
     """
 
     path: str
     message: str
+    silent: bool = False
 
     def __str__(self) -> str:
         """The path and what breaks there."""
@@ -182,7 +184,8 @@ def _logical_types(reader: Any, writer: Any, path: str) -> Iterator[Incompatibil
         for schema in (reader, writer)
     )
     if "logicalType" in read and "logicalType" in written and read != written:
-        yield Incompatibility(path, f"{_logical(written)} would be read as {_logical(read)}, which gives wrong values")
+        wrong = f"{_logical(written)} would be read as {_logical(read)}, which gives wrong values"
+        yield Incompatibility(path, wrong, silent=True)
 
 
 def _logical(attributes: Mapping[str, Any]) -> str:

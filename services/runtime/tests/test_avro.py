@@ -198,6 +198,30 @@ def test_a_registered_schema_that_is_none_is_undecodable() -> None:
     assert caught.value.cause == "undecodable"
 
 
+def test_a_writer_that_has_another_unit_is_undecodable_and_says_which() -> None:
+    micros = {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}}
+    codec = Codec(sample([FIELDS[0], micros]))
+    framed = codec.encoder.encode({"id": "e", "at": 5})
+    decoder = Decoder(codec.registry, sample(FIELDS[:2]))
+    for _ in range(2):
+        with pytest.raises(UndecodableError, match="at: timestamp-micros would be read as timestamp-millis") as caught:
+            decoder.decode(framed)
+        assert (caught.value.cause, caught.value.schema_id) == ("undecodable", 1)
+
+
+def test_the_writers_schema_is_given_where_values_with_its_id_can_be_read() -> None:
+    codec = Codec(sample(FIELDS[:2]))
+    reader = Decoder(codec.registry, sample([*FIELDS[:2], {"name": "added", "type": "int", "default": 0}], 2))
+    schema = reader.writer_schema(1)
+    assert [(field["name"], field["type"]) for field in schema["fields"]] == [
+        ("id", "string"),
+        ("at", {"type": "long"}),
+    ]
+    with pytest.raises(UndecodableError) as caught:
+        reader.writer_schema(2)
+    assert (caught.value.cause, caught.value.schema_id) == ("unknown_schema_id", 2)
+
+
 def test_a_schema_that_is_not_registered_says_what_to_run() -> None:
     with pytest.raises(ConfigurationError, match="headgate schemas register"):
         Encoder(MemoryRegistry(), SUBJECT, RECORD)

@@ -10,6 +10,7 @@ from headgate_runtime.testing.registry import MemoryRegistry
 from headgate_writer.catalog import open_catalog
 from headgate_writer.config import Settings
 from headgate_writer.metrics import WriterMetrics
+from headgate_writer.native import installed_decoder
 from headgate_writer.outbox import Outbox
 from headgate_writer.tables import Tables
 
@@ -30,4 +31,6 @@ def tables_in(folder: Path, contracts: Contracts, registry: MemoryRegistry) -> T
     properties = {"name": "t", "type": "sql", "uri": f"sqlite:///{folder}/c.db", "warehouse": f"file://{folder}/w"}
     outbox = Outbox(MemoryProducer(MemoryBroker()))
     settings = Settings(catalog=properties)
-    return Tables(settings, contracts, registry, open_catalog(properties), outbox, WriterMetrics(Metrics()))
+    _, make_native = installed_decoder()
+    metrics = WriterMetrics(Metrics())
+    return Tables(settings, contracts, registry, open_catalog(properties), outbox, metrics, make_native)

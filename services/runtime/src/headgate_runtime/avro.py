@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.validation import ValidationError, validate
-from headgate_schemas import strip_logical_types
+from headgate_schemas import incompatibilities, strip_logical_types
 
 from headgate_runtime.errors import ConfigurationError, RejectedError, UndecodableError, UnknownSchemaError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _FRAME: Final = struct.Struct(">bI")
 _MAGIC: Final = 0
+FRAME_BYTES: Final = _FRAME.size
 
 
 class Decoder:
@@ -32,8 +33,9 @@ class Decoder:
     def __init__(self, registry: SchemaRegistry, reader: RecordSchema) -> None:
         self._registry = registry
         self._reader = reader
-        # By schema id: the writer's schema, and the reader's where the two differ.
+        # By schema id: the writer's schema, and the reader's where the two differ; or why it cannot be read.
         self._schemas: dict[int, tuple[Any, Any]] = {}
+        self._unreadable: dict[int, str] = {}
 
     def decode(self, value: bytes | None) -> dict[str, Any]:
         """Decode a framed value into a dict in the shape of the reader's schema.
@@ -45,10 +47,10 @@ class Decoder:
         """
         if value is None:
             raise UndecodableError("tombstone", f"a tombstone where the contract wants a {self._reader.name}")
-        schema_id = _schema_id(value)
+        schema_id = framed_schema_id(value)
         writer, reader = self._schemas.get(schema_id) or self._resolve(schema_id)
         stream = BytesIO(value)
-        stream.seek(_FRAME.size)
+        stream.seek(FRAME_BYTES)
         try:
             decoded = schemaless_reader(stream, writer, reader)
         except Exception as error:  # whatever foreign bytes make the C code raise
@@ -57,25 +59,49 @@ class Decoder:
             raise UndecodableError("trailing_bytes", f"{left} bytes follow the {self._reader.name}", schema_id)
         return cast("dict[str, Any]", decoded)
 
+    def writer_schema(self, schema_id: int) -> dict[str, Any]:
+        """Return what values with the id are written with, parsed and without logical types.
+
+        Raises:
+            UndecodableError: There is no such schema, or the reader cannot read it; then ``decode`` says the same.
+            UnavailableError: As ``decode``.
+            RejectedError: As ``decode``.
+        """
+        writer, _ = self._schemas.get(schema_id) or self._resolve(schema_id)
+        return cast("dict[str, Any]", writer)
+
     def _resolve(self, schema_id: int) -> tuple[Any, Any]:
+        if schema_id in self._unreadable:
+            raise UndecodableError("undecodable", self._unreadable[schema_id], schema_id)
         try:
             schema = self._registry.schema(schema_id)
         except UnknownSchemaError as error:
             raise UndecodableError("unknown_schema_id", str(error), schema_id) from error
         try:
             writer = parse_schema(strip_logical_types(schema))
+            wrong = [each for each in incompatibilities(self._reader.schema, schema) if each.silent]
         except Exception as error:  # a foreign schema fails in as many ways as a datum
-            raise UndecodableError("undecodable", self._complaint(schema_id, error), schema_id) from error
+            raise self._refused(schema_id, self._complaint(schema_id, error)) from error
+        if wrong:
+            raise self._refused(schema_id, f"schema {schema_id}: {wrong[0]}")
         reader = None if writer == self._reader.raw else self._reader.raw
         return self._schemas.setdefault(schema_id, (writer, reader))
+
+    def _refused(self, schema_id: int, why: str) -> UndecodableError:
+        return UndecodableError("undecodable", self._unreadable.setdefault(schema_id, why), schema_id)
 
     def _complaint(self, schema_id: int, error: Exception) -> str:
         # The client's text may quote the payload, so only the class of its error goes on.
         return f"schema {schema_id}: the datum is no {self._reader.name} ({type(error).__name__})"
 
 
-def _schema_id(value: bytes) -> int:
-    if len(value) < _FRAME.size or value[0] != _MAGIC:
+def framed_schema_id(value: bytes) -> int:
+    """Return the schema id in a value's frame.
+
+    Raises:
+        UndecodableError: The value has no frame.
+    """
+    if len(value) < FRAME_BYTES or value[0] != _MAGIC:
         raise UndecodableError(
             "bad_magic", "no Confluent frame: a value starts with a zero byte and a schema id in four bytes"
         )

@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.consumer import KafkaConsumer
@@ -21,6 +22,7 @@ from headgate_writer.catalog import open_catalog
 from headgate_writer.control import writer_router
 from headgate_writer.errors import Acceptance
 from headgate_writer.metrics import WriterMetrics
+from headgate_writer.native import installed_decoder
 from headgate_writer.outbox import Outbox
 from headgate_writer.parking import Parking
 from headgate_writer.positions import Incarnation
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
     from headgate_writer.config import Settings
     from headgate_writer.sink import Sink
+
+_log = structlog.get_logger()
 
 
 def build(settings: Settings) -> Service:
@@ -50,7 +54,11 @@ def build(settings: Settings) -> Service:
     contracts = load_contracts(settings)
     topics = settings.topics or list(contracts.stored)
     parking = Parking(accepted(settings), time.monotonic)
-    tables = Tables(settings, contracts, registry, catalog, outbox, WriterMetrics(metrics), parking.accepted)
+    decoder, make_native = installed_decoder()
+    _log.info("decoder chosen", decoder=decoder)
+    tables = Tables(
+        settings, contracts, registry, catalog, outbox, WriterMetrics(metrics), make_native, parking.accepted
+    )
     routes = Routes(
         topics,
         identify=partial(incarnations, KafkaAdmin(settings.kafka), topics),
@@ -79,7 +87,11 @@ def build(settings: Settings) -> Service:
         metrics=metrics,
         ready=lambda: why_parked(routes.tables) or why_stalled(routes.tables, settings.unready_after_s),
         healthy=lambda: why_stalled(routes.tables, settings.unhealthy_after_s),
-        info=lambda: {"tables": [sink.info() for sink in routes.tables], "missing_topics": routes.missing},
+        info=lambda: {
+            "decoder": decoder,
+            "tables": [sink.info() for sink in routes.tables],
+            "missing_topics": routes.missing,
+        },
         close=catalog.close,
         routers=[writer_router(worker.request_commit, worker.accept)],
     )

@@ -60,17 +60,43 @@ class ValueDecoder(Protocol):
         """
 
 
-class BatchDecoder:
-    """Decodes batches of one topic's records into the table's Arrow schema."""
+class FastDecoder(Protocol):
+    """Turns values into rows many at a time, as far as they are rows beyond doubt."""
 
-    def __init__(self, decoder: ValueDecoder, check: Check, schema: pa.Schema, clock_ms: Callable[[], int]) -> None:
+    def decode(self, values: Sequence[bytes | None]) -> tuple[pa.Table, pa.BooleanArray]:
+        """Decode values.
+
+        Returns:
+            Rows in the table's columns, in order, and of each value whether it is one of them.
+
+        Raises:
+            UnavailableError: The registry is needed and away; nothing was decoded.
+        """
+
+
+class BatchDecoder:
+    """Decodes batches of one topic's records into the table's Arrow schema.
+
+    The reference decodes, checks and converts record by record. A fast decoder takes from it what is beyond doubt, and
+    no more: what becomes of a record does not depend on whether there is one.
+    """
+
+    def __init__(
+        self,
+        decoder: ValueDecoder,
+        check: Check,
+        schema: pa.Schema,
+        clock_ms: Callable[[], int],
+        fast: FastDecoder | None = None,
+    ) -> None:
         """Build the decoder.
 
         Args:
-            decoder: Of single values.
+            decoder: Of single values, the reference.
             check: First contract rule a value breaks, None where it keeps all.
             schema: As :func:`headgate_writer.schema.decoded_schema` gives it.
             clock_ms: Milliseconds since the epoch; becomes ``_ingested_at``.
+            fast: Of the same values under the same rules; None where all go through the reference.
         """
         self.schema = stored_schema(schema)
         self._decoder = decoder
@@ -79,6 +105,7 @@ class BatchDecoder:
         self._columns = pa.schema(list(self.schema)[: len(schema)])
         self._instants = list(instants(self._columns))
         self._clock_ms = clock_ms
+        self._fast = fast
 
     def decode_batch(self, records: Sequence[Record]) -> tuple[pa.Table, list[Rejected]]:
         """Decode records, in order.
@@ -89,6 +116,22 @@ class BatchDecoder:
         Raises:
             UnavailableError: The registry is needed and away; nothing was decoded.
         """
+        if self._fast is None:
+            return self._by_reference(records)
+        columns, sure = self._fast.decode([record.value for record in records])
+        if columns.num_rows == len(records):
+            return self._placed(columns, records), []
+        indices = pc.indices_nonzero(sure).to_pylist()
+        doubtful = pc.indices_nonzero(pc.invert(sure)).to_pylist()
+        others, rejected = self._by_reference([records[index] for index in doubtful])
+        rows = self._placed(columns, [records[index] for index in indices])
+        if not others.num_rows:
+            return rows, rejected
+        lost = {id(each.record) for each in rejected}
+        indices += [index for index in doubtful if id(records[index]) not in lost]
+        return pa.concat_tables([rows, others]).take(pc.array_sort_indices(pa.array(indices))), rejected
+
+    def _by_reference(self, records: Sequence[Record]) -> tuple[pa.Table, list[Rejected]]:
         good: list[Record] = []
         values: list[dict[str, Any]] = []
         rejected: list[Rejected] = []
@@ -127,14 +170,18 @@ class BatchDecoder:
         columns = pa.Table.from_struct_array(pa.array(values, self._kind)).cast(self._columns)
         for path in self._instants:
             _require_calendar(columns, path)
-        now = pa.scalar(self._clock_ms() * 1000, INSTANT)
+        return self._placed(columns, records)
+
+    def _placed(self, columns: pa.Table, records: Sequence[Record]) -> pa.Table:
+        """Add to rows where they came from."""
+        topic = pa.scalar(records[0].topic if records else "", pa.string())
         return pa.Table.from_arrays(
             [
                 *columns.columns,
-                pa.array([record.topic for record in records], pa.string()),
+                pa.repeat(topic, len(records)),
                 pa.array([record.partition for record in records], pa.int32()),
                 pa.array([record.offset for record in records], pa.int64()),
-                pa.repeat(now, len(records)),
+                pa.repeat(pa.scalar(self._clock_ms() * 1000, INSTANT), len(records)),
             ],
             schema=self.schema,
         )

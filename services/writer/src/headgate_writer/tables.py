@@ -16,6 +16,7 @@ from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
 from opentelemetry.trace import get_tracer
 
+from headgate_writer.columnar import ColumnDecoder
 from headgate_writer.commit import Committer
 from headgate_writer.decode import BatchDecoder
 from headgate_writer.errors import NotStorableError
@@ -25,6 +26,7 @@ from headgate_writer.policy import CommitPolicy
 from headgate_writer.reader import TableReader
 from headgate_writer.schema import decoded_schema, stored_schema
 from headgate_writer.sink import Sink, SinkParts
+from headgate_writer.strict import StrictDecoder
 from headgate_writer.tracing import TracedSink
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from headgate_schemas import RecordSchema, TableContract
     from pyiceberg.catalog import Catalog
 
+    from headgate_writer.columnar import MakeNative
     from headgate_writer.config import Settings
     from headgate_writer.errors import Acceptance
     from headgate_writer.iceberg import IcebergTable
@@ -53,6 +56,7 @@ class Tables:
     catalog: Catalog
     outbox: Outbox
     metrics: WriterMetrics
+    make_native: MakeNative | None
     accepted: Collection[Acceptance] = ()
     _written: dict[str, tuple[Sink, TableReader]] = field(default_factory=dict, init=False)
 
@@ -115,7 +119,9 @@ class Tables:
         rules = compile_rules(contract)
 
         def decoder(record: RecordSchema) -> BatchDecoder:
-            return BatchDecoder(Decoder(self.registry, record), rules, decoded_schema(record), clock_ms)
+            values = Decoder(self.registry, record)
+            fast = ColumnDecoder(values, record, contract, self.make_native) if self.make_native else None
+            return BatchDecoder(StrictDecoder(values), rules, decoded_schema(record), clock_ms, fast)
 
         if contract.dead_letters is None:
             letters = self._letters(contract, max_bytes=sys.maxsize)
