@@ -213,7 +213,10 @@ def test_the_writers_schema_is_given_where_values_with_its_id_can_be_read() -> N
     codec = Codec(sample(FIELDS[:2]))
     reader = Decoder(codec.registry, sample([*FIELDS[:2], {"name": "added", "type": "int", "default": 0}], 2))
     schema = reader.writer_schema(1)
-    assert [(field["name"], field["type"]) for field in schema["fields"]] == [("id", "string"), ("at", {"type": "long"})]
+    assert [(field["name"], field["type"]) for field in schema["fields"]] == [
+        ("id", "string"),
+        ("at", {"type": "long"}),
+    ]
     with pytest.raises(UndecodableError) as caught:
         reader.writer_schema(2)
     assert (caught.value.cause, caught.value.schema_id) == ("unknown_schema_id", 2)
