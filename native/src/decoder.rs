@@ -53,10 +53,8 @@ impl Decoder {
         let parsed = serde_json::from_str(&schema).map_err(|error| error.to_string())?;
         let validator = Validator::compile(&parsed)?;
         let datums = guarded(|| datum_decoder(&self.reader, &schema)).map_err(|error| error.to_string())?;
-        let columns = datums.schema().fields().len();
-        if columns != self.target.fields().len() {
-            return Err(format!("{columns} columns were decoded where {} are wanted", self.target.fields().len()));
-        }
+        let none = RecordBatch::new_empty(datums.schema());
+        guarded(|| conformed(&none, &self.target)).map_err(|error| error.to_string())?;
         self.writers.insert(schema_id, Writer { schema, validator, datums: Some(datums) });
         Ok(())
     }
