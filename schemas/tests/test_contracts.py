@@ -154,18 +154,6 @@ def test_versions_are_given_oldest_first_and_the_newest_is_the_record(folder: Pa
         ({"record": "event"}, "raw-events.yaml: record: no record 'event'"),
         ({"dead_letters": "raw.dlq"}, "raw-events.yaml: dead_letters: no topic 'raw.dlq'"),
         ({"max_message_bytes": 2_097_152}, "raw-events.dlq.yaml: max_message_bytes: the largest record of raw-events"),
-        (
-            {"dead_letters": "enriched-events"},
-            "enriched-events.yaml: dead_letters: it takes the dead letters of raw-events",
-        ),
-        (
-            {"table": {"name": "a.t"}, "dead_letters": ...},
-            "raw-events.yaml: dead_letters: a topic with a table needs one",
-        ),
-        (
-            {"table": {"name": "lakehouse.dead_letters"}},
-            "raw-events.yaml: record: lakehouse.dead_letters is also the table of decision-divergences.dlq, whose",
-        ),
         ({"topic": "other"}, "raw-events.yaml: topic: says 'other'"),
         ({"table": {"name": "t"}}, "raw-events.yaml: table.name: String should match"),
         (
@@ -228,22 +216,6 @@ def test_a_wrong_file_is_refused_by_name(folder: Path, file: str, content: str, 
     with pytest.raises(ContractError) as caught:
         Contracts.load(folder)
     assert message in str(caught.value)
-
-
-def test_topics_of_one_table_say_the_same_about_it(folder: Path) -> None:
-    change_topic(folder, "raw-events.dlq", table={"name": "lakehouse.dead_letters"})
-    with pytest.raises(ContractError) as caught:
-        Contracts.load(folder)
-    [problem] = caught.value.problems
-    assert problem.startswith(
-        "raw-events.dlq.yaml: table: decision-divergences.dlq.yaml describes lakehouse.dead_letters"
-    )
-
-
-def test_stored_topics_are_those_with_a_table() -> None:
-    contracts = Contracts.load()
-    assert {"enriched-events", "review-outcomes", "decision-metrics", "raw-events.dlq"} <= set(contracts.stored)
-    assert "raw-events" not in contracts.stored
 
 
 def test_all_problems_are_reported_at_once(folder: Path) -> None:

@@ -94,7 +94,10 @@ class HeldProducer:
 
 @dataclass
 class Replica:
-    """One writer process: its worker, consumer and table handle, driven step by step."""
+    """One writer process: its worker, consumer and table handles, driven step by step.
+
+    Topics are stored in one table, but for those that are ``elsewhere``, each in a table of its own.
+    """
 
     broker: MemoryBroker
     catalog: MemoryCatalog
@@ -103,6 +106,7 @@ class Replica:
     now: list[float] = field(default_factory=lambda: [0.0])
     life: Incarnation = TOPIC
     topics: tuple[str, ...] = ("events",)
+    elsewhere: dict[str, MemoryCatalog] = field(default_factory=dict)
     accepted: tuple[Acceptance, ...] = ()
     max_buffered_bytes: int = 1 << 30
     make_sink: Callable[..., Sink] = Sink
@@ -113,24 +117,15 @@ class Replica:
         self.consumer = MemoryConsumer(self.broker, self.group)
         self.values = Values()
         self.parking = Parking(self.accepted, self._clock)
-        outbox = Outbox(self.producer or MemoryProducer(self.broker))
-        parts = SinkParts(
-            table="lake.events",
-            outbox=outbox,
-            committer=Committer(
-                self.table, clock=self._clock, rng=random.SystemRandom(), accepted=self.parking.accepted
-            ),
-            reopen=self._reopen,
-            policy=CommitPolicy(rows=100, size_bytes=1 << 30, interval_s=5),
-            event_time=("at",),
-        )
-        self.sink = self.make_sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
-        self.reader = TableReader(RECORD, schema_of=unknown, widen=parts.committer.widen)
+        self.outbox = Outbox(self.producer or MemoryProducer(self.broker))
+        self.shown = WriterMetrics(self.metrics)
+        self.sink = self._sink("lake.events", self.table, self._reopen)
+        self.readers = {self.sink: self._reader(self.sink)}
         self.routes = Routes(self.topics, identify=self._identify, open_topic=self._open, clock=self._clock)
         self.worker = WriterWorker(
             self.routes,
             self.consumer,
-            outbox,
+            self.outbox,
             self.parking,
             max_buffered_bytes=self.max_buffered_bytes,
             clock=self._clock,
@@ -142,13 +137,33 @@ class Replica:
             self.routes.topics, on_assign=worker.assign, on_revoke=worker.revoke, on_lost=worker.lose
         )
 
+    def _sink(self, name: str, table: MemoryTable, reopen: Callable[[], MemoryTable]) -> Sink:
+        accepted = self.parking.accepted
+        parts = SinkParts(
+            table=name,
+            outbox=self.outbox,
+            committer=Committer(table, clock=self._clock, rng=random.SystemRandom(), accepted=accepted),
+            reopen=reopen,
+            policy=CommitPolicy(rows=100, size_bytes=1 << 30, interval_s=5),
+            event_time=("at",),
+        )
+        return self.make_sink(parts, self.shown, clock=self._clock, clock_ms=lambda: 2_000)
+
+    def _reader(self, sink: Sink) -> TableReader:
+        return TableReader(RECORD, schema_of=unknown, widen=sink.parts.committer.widen)
+
     def _open(self, topic: str) -> Sink:
         def decoder(_: RecordSchema) -> BatchDecoder:
             return BatchDecoder(self.values, lambda _: None, AT, lambda: 0)
 
+        sink = self.sink
+        if topic in self.elsewhere:
+            table = MemoryTable(self.elsewhere[topic])
+            sink = self._sink(f"lake.{topic}", table, lambda: table)
+            self.readers[sink] = self._reader(sink)
         letters: Any = Letters()
-        self.sink.feeds[topic] = Feed(topic, self.reader, decoder, letters, in_place=topic.endswith(".dlq"))
-        return self.sink
+        sink.feeds[topic] = Feed(topic, self.readers[sink], decoder, letters, in_place=topic.endswith(".dlq"))
+        return sink
 
     def _reopen(self) -> MemoryTable:
         self.table = MemoryTable(self.catalog)

@@ -13,7 +13,7 @@ from headgate_runtime.records import TopicPartition
 from headgate_schemas import PartitionField, TableContract
 from headgate_writer.catalog import TIMEOUT_PROPERTY, open_catalog
 from headgate_writer.commit import Batch, Committer, Outcome
-from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
+from headgate_writer.errors import ConflictError, NotStorableError, UnknownOutcomeError, UnsafeToWriteError
 from headgate_writer.opening import CREATION_PROPERTIES, open_table
 from headgate_writer.positions import PROPERTY, Incarnation, Positions
 from headgate_writer.schema import stored_schema
@@ -212,6 +212,52 @@ def test_an_outage_of_the_catalog_or_the_store_is_not_fatal(
     monkeypatch.setattr(catalog, "load_table", away)
     with pytest.raises(UnavailableError, match="catalog away"):
         table.refresh()
+
+
+def test_a_rollback_to_an_older_snapshot_takes_the_map_back_and_fences_who_is_ahead(
+    catalog: Catalog, table: IcebergTable
+) -> None:
+    store(table, rows(0, 1), 2)
+    older = catalog.load_table(CONTRACT.name).current_snapshot()
+    assert older is not None
+    store(table, rows(2, 3), 4)
+    catalog.load_table(CONTRACT.name).manage_snapshots().rollback_to_snapshot(older.snapshot_id).commit()
+    committer = Committer(table, clock=lambda: 0.0, rng=random.SystemRandom())
+    committer.meet(TOPIC)
+    place = TopicPartition("events", 0)
+    committer.submit(Batch({place: 4}, {place: 5}, rows(4)))
+    assert committer.advance() is Outcome.FENCED
+    assert committer.stored() == {place: 2}
+    committer.submit(Batch({place: 2}, {place: 5}, rows(2, 3, 4)))
+    assert committer.advance() is Outcome.LANDED
+    assert offsets(catalog) == [0, 1, 2, 3, 4]
+
+
+def test_a_required_column_that_the_rows_lack_is_refused(catalog: Catalog, table: IcebergTable) -> None:
+    narrower = stored_schema(pa.schema([DECODED.field("note")]))
+    with pytest.raises(ConfigurationError, match="its column at may not be null, and the rows have none"):
+        open_table(catalog, CONTRACT, narrower)
+    with pytest.raises(NotStorableError, match="may not be null"):
+        table.widen(narrower)
+
+
+def test_two_replicas_that_widen_a_table_at_once_both_find_it_wide(
+    catalog: Catalog, table: IcebergTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wider = stored_schema(pa.schema([*DECODED, pa.field("extra", pa.int64(), nullable=False)]))
+    real, first = catalog.commit_table, [True]
+
+    def beaten(*arguments: Any) -> CommitTableResponse:
+        if first:
+            first.clear()
+            open_table(catalog, CONTRACT, wider)
+        return real(*arguments)
+
+    patch_commit(monkeypatch, catalog, beaten)
+    table.widen(wider)
+    found = catalog.load_table(CONTRACT.name)
+    assert len(found.schemas()) == 2
+    assert found.schema().find_field("extra").optional
 
 
 def test_new_columns_are_added_before_the_first_row_that_has_them(catalog: Catalog, table: IcebergTable) -> None:

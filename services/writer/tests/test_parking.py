@@ -65,7 +65,6 @@ def test_a_parked_table_is_not_ready_says_why_and_asks_for_no_restart(
     assert why_stalled([replica.sink], 300) is None
     parked = replica.sink.info()["parked"]
     assert parked["accept"] == {"incarnation": "events/cluster/id"}
-    assert not replica.worker.congested()
     assert not replica.worker.busy()
     assert catalog.rows == []
 
@@ -179,6 +178,36 @@ def test_a_table_rolled_back_to_an_older_snapshot_gets_the_dropped_rows_again_on
     produce(broker, 4)
     replica.step(20, seconds=5)
     assert replica.sink.parked is None
+    assert sorted(catalog.rows) == everything(broker)
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["parked", "catalog away"])
+def test_other_tables_go_on_beside_one_that_cannot_be_written(
+    broker: MemoryBroker, catalog: MemoryCatalog, monkeypatch: pytest.MonkeyPatch, *, away: bool
+) -> None:
+    broker.create_topic("others", 1)
+    others = MemoryCatalog()
+    replica = Replica(broker, catalog, topics=("events", "others"), elsewhere={"others": others})
+    if away:
+
+        def refresh() -> Head:
+            raise UnavailableError("catalog away")
+
+        monkeypatch.setattr(replica.table, "refresh", refresh)
+    else:
+        catalog.swap(None, [], Positions().advanced(AGAIN, {0: 2}))
+    for _ in range(10):
+        produce(broker, 4)
+        produce(broker, 3, topic="others")
+        replica.step(3, seconds=3)
+    replica.step(20, seconds=3)
+    assert sorted(others.rows) == everything(broker, "others")
+    assert catalog.rows == []
+    if away:
+        monkeypatch.undo()
+    else:
+        assert replica.worker.accept(Acceptance("incarnation", str(TOPIC)))
+    replica.step(60, seconds=5)
     assert sorted(catalog.rows) == everything(broker)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
-from headgate_runtime.errors import UnavailableError
+from headgate_runtime.errors import RejectedError, UnavailableError
 from headgate_runtime.records import EARLIEST
 
 from headgate_writer.commit import Backoff, Outcome
@@ -151,9 +151,11 @@ class WriterWorker:
                 self._consumer.seek(partition, offset)
 
     def congested(self) -> bool:
-        """Take no more while memory is full, the registry is away or positions are not known."""
-        buffered = sum(sink.size_bytes for sink in self._routes.tables)
-        return buffered > self._max_buffered_bytes or any(sink.held or sink.waiting for sink in self._routes.tables)
+        """Take no more while memory is full, the registry is away, or no table's positions are known."""
+        tables = self._routes.tables
+        if any(sink.held for sink in tables) or all(sink.waiting or sink.parked for sink in tables):
+            return True
+        return sum(sink.size_bytes for sink in tables) > self._max_buffered_bytes
 
     def busy(self) -> bool:
         """Tell whether anything taken is not in its table yet."""
@@ -201,7 +203,7 @@ class WriterWorker:
         lives = self._routes.identify()
         for topic in sorted({partition.topic for partition in partitions}):
             if topic not in lives:
-                raise UnavailableError(f"the brokers do not have {topic} now: was it deleted?")
+                raise RejectedError(f"{topic} was deleted while it was read; start the writer again")
             sink.parts.committer.meet(lives[topic])
 
     def _starts(self, stored: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
