@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from headgate_runtime.kafka.protocols import OnDelivery
+    from headgate_writer.landed import OnLanded
 
 TOPIC = Incarnation("events", "cluster", "id")
 AT = pa.schema([pa.field("at", pa.timestamp("ms", tz="UTC"), nullable=False)])
@@ -93,6 +94,7 @@ class Replica:
     accepted_losses: tuple[str, ...] = ()
     max_buffered_bytes: int = 1 << 30
     make_sink: Callable[..., Sink] = Sink
+    on_landed: OnLanded | None = None
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
@@ -109,6 +111,7 @@ class Replica:
             committer=Committer(self.table, TOPIC, clock=self._clock, rng=random.SystemRandom()),
             policy=CommitPolicy(rows=100, size_bytes=1 << 30, interval_s=5),
             event_time=("at",),
+            on_landed=self.on_landed,
         )
         self.sink = self.make_sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
         self.worker = WriterWorker(

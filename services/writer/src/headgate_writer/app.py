@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
     from headgate_writer.config import Settings
+    from headgate_writer.lineage.assembly import WriterLineage
 
 
 def build(settings: Settings) -> Service:
@@ -57,7 +59,8 @@ def build(settings: Settings) -> Service:
     catalog = open_catalog(settings.catalog)
     outbox = Outbox(KafkaProducer(settings.kafka))
     identify = partial(incarnations, KafkaAdmin(settings.kafka), settings.topics)
-    parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox)
+    lineage = _lineage(settings, metrics)
+    parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox, lineage)
     shown = WriterMetrics(metrics)
     sinks = {topic: _sink(settings, parts.of(life), shown) for topic, life in identify().items()}
     worker = WriterWorker(
@@ -84,7 +87,7 @@ def build(settings: Settings) -> Service:
         ready=partial(why_stalled, sinks, settings.unready_after_s),
         healthy=partial(why_stalled, sinks, settings.unhealthy_after_s),
         info=lambda: {"tables": [sink.info() for sink in sinks.values()]},
-        close=catalog.close,
+        close=partial(_close, catalog, lineage),
         routers=[commit_router(worker.request_commit)],
     )
 
@@ -93,6 +96,21 @@ def _sink(settings: Settings, parts: SinkParts, metrics: WriterMetrics) -> Sink:
     if settings.tracing.endpoint is None:
         return Sink(parts, metrics)
     return TracedSink(parts, metrics, tracer=get_tracer("headgate_writer"), group=settings.group_id)
+
+
+def _lineage(settings: Settings, metrics: Metrics) -> WriterLineage | None:
+    if not settings.lineage.transport:
+        return None
+    from headgate_writer.lineage.assembly import WriterLineage  # noqa: PLC0415 - OpenLineage is for those who want it
+
+    return WriterLineage(settings, metrics)
+
+
+def _close(catalog: Catalog, lineage: WriterLineage | None) -> None:
+    with ExitStack() as closing:
+        closing.callback(catalog.close)
+        if lineage is not None:
+            closing.callback(lineage.close)
 
 
 def incarnations(admin: KafkaAdmin, topics: list[str]) -> dict[str, Incarnation]:
@@ -130,6 +148,7 @@ class _Parts:
     registry: SchemaRegistry
     catalog: Catalog
     outbox: Outbox
+    lineage: WriterLineage | None
 
     def of(self, life: Incarnation) -> SinkParts:
         try:
@@ -141,6 +160,8 @@ class _Parts:
         except ContractError as error:
             raise ConfigurationError(str(error)) from error
         settings, event_time = self.settings, contract.fields.event_time
+        table = open_table(self.catalog, contract.table, decoder.schema, keep_snapshots=settings.keep_snapshots)
+        records = {life.topic: self.contracts.record(contract.record)}
         return SinkParts(
             topic=life.topic,
             table=contract.table.name,
@@ -148,7 +169,7 @@ class _Parts:
             letters=letters,
             outbox=self.outbox,
             committer=Committer(
-                open_table(self.catalog, contract.table, decoder.schema, keep_snapshots=settings.keep_snapshots),
+                table,
                 life,
                 clock=time.monotonic,
                 rng=random.SystemRandom(),
@@ -156,6 +177,7 @@ class _Parts:
             ),
             policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
             event_time=tuple(event_time.split(".")) if event_time else None,
+            on_landed=self.lineage.of(contract.table.name, table.location, records) if self.lineage else None,
         )
 
     def _decoder(self, contract: TopicContract) -> BatchDecoder:

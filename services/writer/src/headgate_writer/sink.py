@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.records import TopicPartition
 
 from headgate_writer.buffer import Buffer
-from headgate_writer.commit import Committer, Outcome
+from headgate_writer.commit import Batch, Committer, Outcome
+from headgate_writer.landed import Landed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from headgate_runtime.records import Record
 
     from headgate_writer.decode import BatchDecoder, Rejected
+    from headgate_writer.landed import OnLanded
     from headgate_writer.metrics import WriterMetrics
     from headgate_writer.outbox import Outbox
     from headgate_writer.policy import CommitPolicy
@@ -38,6 +41,7 @@ class SinkParts:
         committer: Brings batches into the table.
         policy: When to commit.
         event_time: Path of the event time's column; None where the contract names none.
+        on_landed: Is told of each commit, and neither waits nor fails; None where nobody listens.
     """
 
     topic: str
@@ -48,6 +52,7 @@ class SinkParts:
     committer: Committer
     policy: CommitPolicy
     event_time: tuple[str, ...] | None
+    on_landed: OnLanded | None = None
 
 
 @dataclass(slots=True)
@@ -192,6 +197,7 @@ class Sink:
         if outcome is Outcome.LANDED and batch is not None:
             self._metrics.files.labels(self.parts.topic).inc(len(batch.written.files) if batch.written else 0)
             self._metrics.file_bytes.labels(self.parts.topic).inc(batch.written.size_bytes if batch.written else 0)
+            self._tell(batch)
             self._landed(batch.rows)
         elif outcome is Outcome.FENCED:
             self.drop()
@@ -258,6 +264,26 @@ class Sink:
             self.parts.committer.submit(batch)
             self._in_flight = _InFlight(buffer.opened_at, self._clock(), buffer.records, buffer.size_bytes, broker_ms)
             self._buffer = None
+
+    def _tell(self, batch: Batch) -> None:
+        head, told = self.parts.committer.head, self._in_flight
+        if self.parts.on_landed is None or told is None or head is None or head.snapshot_id is None:
+            return
+        topic, now_ms = self.parts.topic, self._clock_ms()
+        self.parts.on_landed(
+            Landed(
+                table=self.parts.table,
+                snapshot_id=head.snapshot_id,
+                starts={TopicPartition(topic, number): offset for number, offset in batch.starts.items()},
+                ends={TopicPartition(topic, number): offset for number, offset in batch.ends.items()},
+                schema=batch.rows.schema,
+                rows=batch.rows.num_rows,
+                files=len(batch.written.files) if batch.written else 0,
+                size_bytes=batch.written.size_bytes if batch.written else 0,
+                began_ms=now_ms - round(1000 * (self._clock() - told.opened_at)),
+                landed_ms=now_ms,
+            ),
+        )
 
     def _landed(self, rows: pa.Table) -> None:
         told, self._in_flight = self._in_flight, None
