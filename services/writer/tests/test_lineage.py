@@ -73,7 +73,7 @@ def test_the_same_commit_is_the_same_run_and_another_is_another() -> None:
     first = maker().events(LANDED)[0].run.runId
     assert maker().events(replace(LANDED, landed_ms=0))[0].run.runId == first
     assert maker().events(replace(LANDED, snapshot_id=4_712))[0].run.runId != first
-    assert maker().events(replace(LANDED, ends={place: 99 for place in LANDED.ends}))[0].run.runId != first
+    assert maker().events(replace(LANDED, ends=dict.fromkeys(LANDED.ends, 99)))[0].run.runId != first
 
 
 def test_the_input_is_the_topic_with_the_offsets_of_each_partition() -> None:
