@@ -4,6 +4,7 @@ from headgate_schemas.checks import check_contracts
 from headgate_schemas.compatibility import Incompatibility, incompatibilities
 from headgate_schemas.contracts import Contracts
 from headgate_schemas.errors import ContractError
+from headgate_schemas.examples import parse_value
 from headgate_schemas.paths import Getter, field_getter
 from headgate_schemas.records import RecordSchema, strip_logical_types
 from headgate_schemas.rules import Violation, compile_rules
@@ -28,5 +29,6 @@ __all__ = [
     "incompatibilities",
     "latest_rows",
     "latest_view",
+    "parse_value",
     "strip_logical_types",
 ]

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 
 def read_example(path: Path, record: RecordSchema) -> dict[str, Any]:
-    """Read one example and hold it against its record.
+    """Read one example and hold it against its record; see :func:`parse_value`."""
+    return parse_value(path.read_text("utf-8"), record, where=f"examples/{path.parent.name}/{path.name}")
+
+
+def parse_value(text: str, record: RecordSchema, *, where: str) -> dict[str, Any]:
+    """Read a value that is written as JSON and hold it against its record.
+
+    Args:
+        text: The JSON.
+        record: What it has to be.
+        where: Where it stands, for errors.
 
     Returns:
         The value as a codec takes it: timestamps int milliseconds, bytes as bytes.
@@ -26,9 +36,8 @@ def read_example(path: Path, record: RecordSchema) -> dict[str, Any]:
     Raises:
         ContractError: Not JSON, not of the record, or with a field the record does not know.
     """
-    where = f"examples/{path.parent.name}/{path.name}"
     try:
-        value = _with_bytes(json.loads(path.read_text("utf-8")), record.raw, named_types(record.raw))
+        value = _with_bytes(json.loads(text), record.raw, named_types(record.raw))
         validate(value, record.raw, strict=True)
     except ValidationError as error:
         raise ContractError([f"{where}: {problem}" for problem in error.errors]) from error

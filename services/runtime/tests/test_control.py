@@ -8,7 +8,7 @@ import schemathesis
 from fastapi import APIRouter, Body, FastAPI
 from fastapi.testclient import TestClient
 from headgate_runtime.access import REFUSALS, ControlAuth, ControlCaller
-from headgate_runtime.config import HttpSettings, KafkaSettings, RegistrySettings, ServiceSettings
+from headgate_runtime.config import HttpSettings, KafkaSettings, LineageSettings, RegistrySettings, ServiceSettings
 from headgate_runtime.control import control_app
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.loop import LoopState
@@ -242,3 +242,9 @@ def test_a_healthy_service_answers_as_its_openapi_says(case: schemathesis.Case) 
 @stalled.parametrize()
 def test_a_stalled_service_answers_as_its_openapi_says(case: schemathesis.Case) -> None:
     fuzz(case)
+
+
+def test_what_lineage_is_sent_with_is_masked() -> None:
+    transport = {"type": "http", "auth": {"apiKey": "k"}, "custom_headers": {"Authorization": "Bearer k"}}
+    shown = masked(LineageSettings(transport=transport))["transport"]
+    assert shown == {"type": "http", "auth": {"apiKey": MASK}, "custom_headers": {"Authorization": MASK}}

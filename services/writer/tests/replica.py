@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import OnDelivery
     from headgate_schemas import RecordSchema
     from headgate_writer.errors import Acceptance
+    from headgate_writer.landed import OnLanded
 
 TOPIC = Incarnation("events", "cluster", "id")
 RECORD = parse_record("event", 1, {"type": "record", "name": "event", "fields": [{"name": "at", "type": "long"}]})
@@ -110,6 +111,7 @@ class Replica:
     accepted: tuple[Acceptance, ...] = ()
     max_buffered_bytes: int = 1 << 30
     make_sink: Callable[..., Sink] = Sink
+    on_landed: OnLanded | None = None
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
@@ -146,6 +148,7 @@ class Replica:
             reopen=reopen,
             policy=CommitPolicy(rows=100, size_bytes=1 << 30, interval_s=5),
             event_time=("at",),
+            on_landed=self.on_landed,
         )
         return self.make_sink(parts, self.shown, clock=self._clock, clock_ms=lambda: 2_000)
 

@@ -215,4 +215,11 @@ class Platform:
                 settings["BEDROCK__ENDPOINT_URL"] = self.stack.bedrock_url
             case "writer":
                 settings["CATALOG"] = json.dumps(self.stack.catalog)
+                # a file of its own for each process: lines of several would run into each other
+                lineage = {
+                    "type": "file",
+                    "log_file_path": str(self.folder / f"lineage-{instance}.jsonl"),
+                    "append": True,
+                }
+                settings["LINEAGE__TRANSPORT"] = json.dumps(lineage)
         return {f"{prefix}{name}": value for name, value in settings.items()}

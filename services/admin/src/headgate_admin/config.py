@@ -22,6 +22,7 @@ class LocalStack(BaseModel):
 
     bootstrap_servers: str
     registry_url: str
+    catalog: dict[str, str] = Field(default_factory=dict)
 
 
 class AdminSettings(BaseSettings):
@@ -34,7 +35,10 @@ class AdminSettings(BaseSettings):
         outcomes_topic: Topic of what people decided on them.
         enriched_topic: Topic of the decided events.
         divergence_topic: Topic of what shadow agents decide beside what holds.
+        replays_topic: Topic of what was put back of dead letters.
         reviewer: Who decides on reviews; None until somebody says so.
+        operator: Who puts dead letters back; None until somebody says so.
+        catalog: Catalog of the tables, as pyiceberg takes its properties, ``name`` among them.
         local_stack: The local stack that gave its addresses as defaults; None where none runs in the current folder.
     """
 
@@ -48,7 +52,10 @@ class AdminSettings(BaseSettings):
     outcomes_topic: str = "review-outcomes"
     enriched_topic: str = "enriched-events"
     divergence_topic: str = "decision-divergences"
+    replays_topic: str = "dead-letter-replays"
     reviewer: str | None = None
+    operator: str | None = None
+    catalog: dict[str, str] = Field(default_factory=dict)
     local_stack: LocalStack | None = None
 
     @classmethod
@@ -77,6 +84,7 @@ def load_settings(
     contracts: Path | None = None,
     replication_factor: int | None = None,
     reviewer: str | None = None,
+    operator: str | None = None,
 ) -> AdminSettings:
     """Settings with a command's options on top; None leaves an option to the other sources.
 
@@ -89,6 +97,7 @@ def load_settings(
         "contracts_dir": contracts,
         "replication_factor": replication_factor,
         "reviewer": reviewer,
+        "operator": operator,
     }
     try:
         return AdminSettings.model_validate({name: value for name, value in given.items() if value is not None})
@@ -118,5 +127,6 @@ class _LocalStackSource(PydanticBaseSettingsSource):
         return {
             "kafka": {"bootstrap_servers": local.bootstrap_servers},
             "registry": {"url": local.registry_url},
+            "catalog": local.catalog,
             "local_stack": local,
         }

@@ -9,6 +9,7 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change and change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 ContractsDir = Annotated[
     Path | None,
     typer.Option("--contracts", help="Folder with avro/ and topics/ [HEADGATE_ADMIN_CONTRACTS_DIR, else the shipped]."),

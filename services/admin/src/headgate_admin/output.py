@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import typer
-from headgate_runtime.errors import ConfigurationError, HeadgateError, UnavailableError
+from headgate_runtime.errors import ConfigurationError, HeadgateError, RejectedError, UnavailableError
 from headgate_schemas import ContractError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -63,6 +63,26 @@ class Output:
         if table is not None and table.row_count:
             self._people.print(table)
         self._people.print(Text(summary))
+
+    def confirm(self, question: str, show: Callable[[], None], *, yes: bool) -> None:
+        """Ask a person whether to go on.
+
+        Args:
+            question: What is about to happen.
+            show: Shows them what it would do.
+            yes: They have said so already, and are shown nothing.
+
+        Raises:
+            ConfigurationError: Nobody can be asked, for a program reads the output.
+            RejectedError: They do not want it.
+        """
+        if yes:
+            return
+        if self._as_json:
+            raise ConfigurationError("Add --yes, or --dry-run to look first: with --json nobody is asked.")
+        show()
+        if not typer.confirm(question, err=True):
+            raise RejectedError("Nothing was changed.")
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:

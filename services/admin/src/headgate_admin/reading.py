@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headgate_runtime.records import Record
 
     ReadNewest = Callable[[str, int | None, Callable[[Record], None]], None]
+    ReadAt = Callable[[str, int, int], Record | None]
 
 READ_TIMEOUT_S = 60.0
 
@@ -30,5 +31,19 @@ def newest(settings: KafkaSettings) -> ReadNewest:
         start = 0 if count is None else -count
         starts = {TopicPartition(topic, number): start for number in range(found.partitions)}
         read_range(settings, starts, take, READ_TIMEOUT_S)
+
+    return read
+
+
+def record_at(settings: KafkaSettings) -> ReadAt:
+    """A reader of one record by its topic, partition and offset; None where the log does not have it."""
+
+    def read(topic: str, number: int, offset: int) -> Record | None:
+        place = TopicPartition(topic, number)
+        if offset >= KafkaAdmin(settings).high_watermarks([place])[place]:
+            return None
+        found: list[Record] = []
+        read_range(settings, {place: offset}, found.append, READ_TIMEOUT_S, ends={place: offset + 1})
+        return found[0] if found else None
 
     return read

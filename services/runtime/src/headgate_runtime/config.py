@@ -6,7 +6,7 @@ import re
 import socket
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings
@@ -58,6 +58,19 @@ class TracingSettings(SettingsGroup):
     starts_traces: ClassVar[bool] = False
 
     endpoint: str | None = Field(default=None, pattern=r"^https?://")
+
+
+class LineageSettings(SettingsGroup):
+    """Where a service tells which data became which.
+
+    Attributes:
+        transport: As OpenLineage's Python client takes it: ``type`` (http, file, console, ...) and what that type wants.
+            ``kafka`` wants ``topic`` alone, for its brokers are the service's. Empty tells nobody.
+        namespace: Of the jobs.
+    """
+
+    transport: dict[str, Any] = Field(default_factory=dict)
+    namespace: str = Field(default="headgate", min_length=1)
 
 
 class ServiceSettings(BaseSettings):

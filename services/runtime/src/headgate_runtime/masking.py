@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 MASK: Final = "********"
 
 _SECRET_NAME: Final = re.compile(
-    r"password|passwd|secret|token|credential|private|api[-_.]?key|access[-_.]?key|jaas|oauthbearer|user\.info|\.pem$",
+    r"password|passwd|secret|token|credential|private|api[-_.]?key|access[-_.]?key|jaas|oauthbearer|authorization|user\.info|\.pem$",
     re.IGNORECASE,
 )
 _USER_IN_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")

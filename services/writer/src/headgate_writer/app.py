@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,10 @@ from headgate_writer.worker import WriterWorker
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from pyiceberg.catalog import Catalog
+
     from headgate_writer.config import Settings
+    from headgate_writer.lineage.assembly import WriterLineage
     from headgate_writer.sink import Sink
 
 _log = structlog.get_logger()
@@ -54,10 +58,11 @@ def build(settings: Settings) -> Service:
     contracts = load_contracts(settings)
     topics = settings.topics or list(contracts.stored)
     parking = Parking(accepted(settings), time.monotonic)
+    lineage = _lineage(settings, metrics)
     decoder, make_native = installed_decoder()
     _log.info("decoder chosen", decoder=decoder)
     tables = Tables(
-        settings, contracts, registry, catalog, outbox, WriterMetrics(metrics), make_native, parking.accepted
+        settings, contracts, registry, catalog, outbox, WriterMetrics(metrics), make_native, lineage, parking.accepted
     )
     routes = Routes(
         topics,
@@ -92,9 +97,24 @@ def build(settings: Settings) -> Service:
             "tables": [sink.info() for sink in routes.tables],
             "missing_topics": routes.missing,
         },
-        close=catalog.close,
+        close=partial(_close, catalog, lineage),
         routers=[writer_router(worker.request_commit, worker.accept)],
     )
+
+
+def _lineage(settings: Settings, metrics: Metrics) -> WriterLineage | None:
+    if not settings.lineage.transport:
+        return None
+    from headgate_writer.lineage.assembly import WriterLineage  # noqa: PLC0415 - OpenLineage is for those who want it
+
+    return WriterLineage(settings, metrics)
+
+
+def _close(catalog: Catalog, lineage: WriterLineage | None) -> None:
+    with ExitStack() as closing:
+        closing.callback(catalog.close)
+        if lineage is not None:
+            closing.callback(lineage.close)
 
 
 def incarnations(admin: KafkaAdmin, topics: Collection[str]) -> dict[str, Incarnation]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate_runtime.config import ServiceSettings
+from headgate_runtime.config import LineageSettings, ServiceSettings
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -24,6 +24,7 @@ class Settings(ServiceSettings):
         unhealthy_after_s: The same age at which the service asks to be started anew, seconds.
         accepted_incarnations: ``topic/cluster id/topic id`` of re-created topics that may be stored from their start.
         accepted_losses: ``topic/partition/offset`` of positions whose next records left the log before they were stored.
+        lineage: Where each commit is told of.
     """
 
     model_config = SettingsConfigDict(env_prefix="HEADGATE_WRITER_", env_nested_delimiter="__")
@@ -41,3 +42,4 @@ class Settings(ServiceSettings):
     unhealthy_after_s: float = Field(default=300.0, gt=0)
     accepted_incarnations: frozenset[str] = frozenset()
     accepted_losses: frozenset[str] = frozenset()
+    lineage: LineageSettings = LineageSettings()

@@ -52,6 +52,11 @@ class IcebergTable:
         """Name with namespace."""
         return ".".join(self._table.name())
 
+    @property
+    def location(self) -> str:
+        """Where its files are."""
+        return self._table.location()
+
     def refresh(self) -> Head:
         """Read the head from the catalog; see the protocol for errors."""
         before, accept = self._table.metadata.table_uuid, Acceptance("table", self.name)

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from headgate_runtime.errors import UnavailableError
 
 from headgate_writer.buffer import Buffer
-from headgate_writer.commit import Committer, Outcome
+from headgate_writer.commit import Batch, Committer, Outcome
+from headgate_writer.landed import Landed
 from headgate_writer.runs import Run, records_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from headgate_writer.decode import Rejected
     from headgate_writer.errors import UnsafeToWriteError
     from headgate_writer.feed import Feed
+    from headgate_writer.landed import OnLanded
     from headgate_writer.metrics import WriterMetrics
     from headgate_writer.outbox import Outbox
     from headgate_writer.policy import CommitPolicy
@@ -39,6 +41,7 @@ class SinkParts:
         reopen: Opens the table anew, where it was dropped or replaced and a person lets that pass.
         policy: When to commit.
         event_time: Path of the event time's column; None where the contract names none.
+        on_landed: Is told of each commit, and neither waits nor fails; None where nobody listens.
     """
 
     table: str
@@ -47,6 +50,7 @@ class SinkParts:
     reopen: Callable[[], Table]
     policy: CommitPolicy
     event_time: tuple[str, ...] | None
+    on_landed: OnLanded | None = None
 
 
 @dataclass(slots=True)
@@ -205,6 +209,7 @@ class Sink:
         if outcome is Outcome.LANDED and batch is not None:
             self._metrics.files.labels(self.parts.table).inc(len(batch.written.files) if batch.written else 0)
             self._metrics.file_bytes.labels(self.parts.table).inc(batch.written.size_bytes if batch.written else 0)
+            self._tell(batch)
             self._landed(batch.rows)
         elif outcome is Outcome.FENCED:
             self.drop()
@@ -275,6 +280,26 @@ class Sink:
             self.parts.committer.submit(batch)
             self._in_flight = _InFlight(buffer.opened_at, self._clock(), buffer.records, buffer.size_bytes, broker_ms)
             self._buffer = None
+
+    def _tell(self, batch: Batch) -> None:
+        head, told = self.parts.committer.head, self._in_flight
+        if self.parts.on_landed is None or told is None or head is None or head.snapshot_id is None:
+            return
+        now_ms = self._clock_ms()
+        self.parts.on_landed(
+            Landed(
+                table=self.parts.table,
+                snapshot_id=head.snapshot_id,
+                starts=batch.starts,
+                ends=batch.ends,
+                schema=batch.rows.schema,
+                rows=batch.rows.num_rows,
+                files=len(batch.written.files) if batch.written else 0,
+                size_bytes=batch.written.size_bytes if batch.written else 0,
+                began_ms=now_ms - round(1000 * (self._clock() - told.opened_at)),
+                landed_ms=now_ms,
+            ),
+        )
 
     def _landed(self, rows: pa.Table) -> None:
         told, self._in_flight = self._in_flight, None

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from headgate_writer.config import Settings
     from headgate_writer.errors import Acceptance
     from headgate_writer.iceberg import IcebergTable
+    from headgate_writer.lineage.assembly import WriterLineage
     from headgate_writer.metrics import WriterMetrics
     from headgate_writer.outbox import Outbox
 
@@ -57,6 +58,7 @@ class Tables:
     outbox: Outbox
     metrics: WriterMetrics
     make_native: MakeNative | None
+    lineage: WriterLineage | None
     accepted: Collection[Acceptance] = ()
     _written: dict[str, tuple[Sink, TableReader]] = field(default_factory=dict, init=False)
 
@@ -85,9 +87,8 @@ class Tables:
     def _made(self, contract: TopicContract, table: TableContract) -> tuple[Sink, TableReader]:
         settings, event_time = self.settings, contract.fields.event_time
         record = self.contracts.record(contract.record)
-        committer = Committer(
-            self._opened(table, record), clock=time.monotonic, rng=random.SystemRandom(), accepted=self.accepted
-        )
+        opened = self._opened(table, record)
+        committer = Committer(opened, clock=time.monotonic, rng=random.SystemRandom(), accepted=self.accepted)
         reader = TableReader(record, schema_of=self.registry.schema, widen=committer.widen)
         parts = SinkParts(
             table=table.name,
@@ -96,11 +97,16 @@ class Tables:
             reopen=lambda: self._opened(table, reader.record),
             policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
             event_time=tuple(event_time.split(".")) if event_time else None,
+            on_landed=self.lineage.of(table.name, opened.location, self._records(table)) if self.lineage else None,
         )
         if settings.tracing.endpoint is None:
             return Sink(parts, self.metrics), reader
         tracer = get_tracer("headgate_writer")
         return TracedSink(parts, self.metrics, tracer=tracer, group=settings.group_id), reader
+
+    def _records(self, table: TableContract) -> dict[str, RecordSchema]:
+        stored = (topic for topic in self.contracts.topics.values() if topic.table and topic.table.name == table.name)
+        return {topic.topic: self.contracts.record(topic.record) for topic in stored}
 
     def _opened(self, table: TableContract, record: RecordSchema) -> IcebergTable:
         schema = stored_schema(decoded_schema(record))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from headgate_runtime.avro import Decoder
-from headgate_runtime.errors import ConfigurationError, UnavailableError
+from headgate_runtime.errors import UnavailableError
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.groups import KafkaGroup
 from headgate_runtime.kafka.ranges import read_range
@@ -29,6 +28,7 @@ from headgate_admin.output import ExitCode, Output, reporting, table_of
 from headgate_admin.replay.comparison import Comparison
 from headgate_admin.replay.process import EnricherProcess, environment
 from headgate_admin.replay.stretch import Stretch, find_stretch, replay_topics
+from headgate_admin.times import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ def replay(
         )
         output.note(f"Kafka at {settings.origin(settings.kafka.bootstrap_servers)}")
         most = None if live_model is None else int(live_model * 1_000_000)
-        document = Replay(settings, f"replay-{name}", output).run(_ms(start), _ms(end), most)
+        document = Replay(settings, f"replay-{name}", output).run(milliseconds(start), milliseconds(end), most)
         _report(output, document)
     if expect_identical and document["identical"] < document["events"] + document["unreadable"]:
         raise typer.Exit(ExitCode.REFUSED)
@@ -182,18 +182,6 @@ class Replay:
         partitions = self._admin.topics()[topic].partitions
         starts = {TopicPartition(topic, number): 0 for number in range(partitions)}
         read_range(self._settings.kafka, starts, take, READ_TIMEOUT_S)
-
-
-def _ms(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{text!r} is no ISO 8601 time.") from error
-    if at.tzinfo is None:
-        raise ConfigurationError(f"{text!r} does not say its zone: write {text}Z where it is UTC.")
-    return round(at.timestamp() * 1000)
 
 
 def _report(output: Output, document: Mapping[str, Any]) -> None:

@@ -1,0 +1,29 @@
+"""Times as a person writes them on the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from headgate_runtime.errors import ConfigurationError
+
+
+def milliseconds(text: str | None) -> int | None:
+    """Milliseconds since the epoch of an ISO 8601 time with its zone; None stays None.
+
+    Raises:
+        ConfigurationError: It is none, or does not say its zone.
+    """
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is no ISO 8601 time.") from error
+    if at.tzinfo is None:
+        raise ConfigurationError(f"{text!r} does not say its zone: write {text}Z where it is UTC.")
+    return round(at.timestamp() * 1000)
+
+
+def readable_time(milliseconds: int) -> str:
+    """A time in UTC, to the second."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
