@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, TypeVar
 
 from headgate_runtime.errors import UnavailableError
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
-from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
 
 from headgate_writer.errors import ConflictError, UnknownOutcomeError, UnsafeToWriteError
+from headgate_writer.parquet import DataFileWriter
 from headgate_writer.positions import PROPERTY, Positions, positions_of
 from headgate_writer.table import Head, Written
 
@@ -40,6 +41,7 @@ class IcebergTable:
         """
         self._table = table
         self._keep_snapshots = keep_snapshots
+        self._files = DataFileWriter()
 
     @property
     def name(self) -> str:
@@ -67,14 +69,12 @@ class IcebergTable:
         return self._head()
 
     def write(self, rows: pa.Table) -> Written:
-        """Write rows to Parquet, one file a partition value; see the protocol for errors."""
-        if not rows.num_rows:
-            return Written()
+        """Write rows to Parquet, one file a partition or more; see the protocol for errors."""
         try:
-            files = tuple(_dataframe_to_data_files(self._table.metadata, rows, self._table.io))
-            return Written(files, sum(file.file_size_in_bytes for file in files))
+            files = tuple(self._files.write(self._table, rows))
         except OSError as error:
-            raise UnavailableError(f"the store does not take files of {self.name}: {error!r}") from error
+            raise UnavailableError(f"the store does not take files of {self.name}: {_reason(error)}") from error
+        return Written(files, sum(file.file_size_in_bytes for file in files))
 
     def commit(self, head: Head, written: Written, positions: Positions) -> Head:
         """Append files and map; see the protocol for errors."""
@@ -118,6 +118,11 @@ class IcebergTable:
         metadata = self._table.metadata
         layout = (metadata.current_schema_id, metadata.default_spec_id)
         return Head(_snapshot_id(self._table), positions_of(_lineage(self._table)), layout)
+
+
+def _reason(error: OSError) -> str:
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return f"the disk is full, free some of it: {error!r}" if full else repr(error)
 
 
 def _snapshot_id(table: PyIcebergTable) -> int | None:
