@@ -5,9 +5,10 @@ from headgate_schemas.compatibility import Incompatibility, incompatibilities
 from headgate_schemas.contracts import Contracts
 from headgate_schemas.errors import ContractError
 from headgate_schemas.paths import Getter, field_getter
+from headgate_schemas.pii import Treatments, treatments
 from headgate_schemas.records import RecordSchema, strip_logical_types
 from headgate_schemas.rules import Violation, compile_rules
-from headgate_schemas.topics import PartitionField, RowVersions, Rule, TableContract, TopicContract
+from headgate_schemas.topics import PartitionField, PiiPolicy, RowVersions, Rule, TableContract, TopicContract
 from headgate_schemas.views import latest_rows, latest_view
 
 __all__ = [
@@ -16,11 +17,13 @@ __all__ = [
     "Getter",
     "Incompatibility",
     "PartitionField",
+    "PiiPolicy",
     "RecordSchema",
     "RowVersions",
     "Rule",
     "TableContract",
     "TopicContract",
+    "Treatments",
     "Violation",
     "check_contracts",
     "compile_rules",
@@ -29,4 +32,5 @@ __all__ = [
     "latest_rows",
     "latest_view",
     "strip_logical_types",
+    "treatments",
 ]

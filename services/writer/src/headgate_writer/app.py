@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_runtime.registry import ConfluentRegistry, SchemaRegistry
 from headgate_runtime.service import Service
-from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
+from headgate_schemas import ContractError, Contracts, TableContract, TopicContract, compile_rules, treatments
 from opentelemetry.trace import get_tracer
 
 from headgate_writer.catalog import open_catalog
@@ -29,6 +29,7 @@ from headgate_writer.decode import BatchDecoder
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.opening import open_table
 from headgate_writer.outbox import Outbox
+from headgate_writer.personal import ProtectedTable, Protection, read_key
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.positions import Incarnation
 from headgate_writer.schema import decoded_schema
@@ -39,25 +40,29 @@ from headgate_writer.worker import WriterWorker
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pyarrow as pa
     from pyiceberg.catalog import Catalog
 
     from headgate_writer.config import Settings
+    from headgate_writer.table import Table
 
 
 def build(settings: Settings) -> Service:
     """Build the writer.
 
     Raises:
-        ConfigurationError: A topic's contract names no table or no dead letters, or does not fit its table.
+        ConfigurationError: A topic's contract names no table or no dead letters, does not fit its table, or hashes
+            personal data and there is no key.
         UnavailableError: Brokers, registry or catalog do not answer.
     """
     metrics = Metrics()
+    pii_key = read_key(settings.pii_key_file) if settings.pii_key_file else None
     registry = ConfluentRegistry(settings.registry)
     consumer = KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance)
     catalog = open_catalog(settings.catalog)
     outbox = Outbox(KafkaProducer(settings.kafka))
     identify = partial(incarnations, KafkaAdmin(settings.kafka), settings.topics)
-    parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox)
+    parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox, pii_key)
     shown = WriterMetrics(metrics)
     sinks = {topic: _sink(settings, parts.of(life), shown) for topic, life in identify().items()}
     worker = WriterWorker(
@@ -130,6 +135,7 @@ class _Parts:
     registry: SchemaRegistry
     catalog: Catalog
     outbox: Outbox
+    pii_key: bytes | None = field(repr=False)
 
     def of(self, life: Incarnation) -> SinkParts:
         try:
@@ -148,7 +154,7 @@ class _Parts:
             letters=letters,
             outbox=self.outbox,
             committer=Committer(
-                open_table(self.catalog, contract.table, decoder.schema, keep_snapshots=settings.keep_snapshots),
+                self._table(contract, contract.table, decoder.schema),
                 life,
                 clock=time.monotonic,
                 rng=random.SystemRandom(),
@@ -157,6 +163,18 @@ class _Parts:
             policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
             event_time=tuple(event_time.split(".")) if event_time else None,
         )
+
+    def _table(self, topic: TopicContract, contract: TableContract, schema: pa.Schema) -> Table:
+        found = treatments(self.contracts.record(topic.record), contract.pii)
+        protection = Protection(found.by_path, self.pii_key)
+        table = open_table(
+            self.catalog,
+            contract,
+            protection.schema(schema),
+            sort_by=topic.fields.event_time,
+            keep_snapshots=self.settings.keep_snapshots,
+        )
+        return ProtectedTable(table, protection) if found.by_path else table
 
     def _decoder(self, contract: TopicContract) -> BatchDecoder:
         record = self.contracts.record(contract.record)
