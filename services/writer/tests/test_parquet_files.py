@@ -187,7 +187,6 @@ def test_a_property_no_file_can_be_written_with_is_named(tmp_path: Path, name: s
 def test_a_changed_property_holds_from_the_next_write_on(tmp_path: Path) -> None:
     writer, table = DataFileWriter(), table_of(tmp_path)
     writer.write(table, rows())
-    table.metadata.properties["write.parquet.compression-codec"] = "snappy"
     changed = table_of(tmp_path, properties={"write.parquet.compression-codec": "snappy"})
     (file,) = writer.write(changed, rows())
     assert pq.read_metadata(path_of(file)).row_group(0).column(0).compression == "SNAPPY"
