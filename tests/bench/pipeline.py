@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.bench.figure_table import print_figures
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("producer", "enricher", "decode", "writer", "freshness")
+PARTS = ("producer", "enricher", "decode", "parquet", "writer", "freshness")
 
 
 def main() -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import random
+import secrets
 import struct
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,6 +94,42 @@ def test_poison_goes_to_the_dead_letters_and_the_partition_goes_on(world: World)
     positions = world.positions()
     assert positions is not None
     assert sum(sum(own.values()) for own in positions.topics.values()) == len(world.sent) + len(poison)
+
+
+def test_personal_data_is_hashed_under_the_key_and_the_key_stays_secret(
+    stack: Brokers, tmp_path: Path, topic_name: Callable[[str], str]
+) -> None:
+    world = World(topic_name("hashed"), tmp_path, stack, pii={"direct": "hash", "quasi": "drop"})
+    assert world.contract.fields.key is not None
+    *parents, leaf = world.contract.fields.key.split(".")
+    key_file, key = tmp_path / "key", secrets.token_hex(32)
+    key_file.write_text(f"{key}\n", "utf-8")
+    world.produce(20)
+    writer = world.writer("writer-0", "writers", HEADGATE_WRITER_PII_KEY_FILE=str(key_file))
+    with running(writer):
+        eventually(lambda: world.row_count() >= len(world.sent), 40)
+    world.assert_exact()
+    table = world.table()
+    assert table is not None
+    personal = reduce(lambda value, name: value[name], parents, world.event)
+    for row in table.scan().to_arrow().to_pylist():
+        stored = reduce(lambda value, name: value[name], parents, row)
+        assert stored[leaf] == hmac.digest(key.encode(), personal[leaf].encode(), "sha256").hex()
+        assert "country" not in stored
+    assert not any(personal[leaf].encode() in file.read_bytes() for file in tmp_path.rglob("*.parquet"))
+    assert key not in writer.spec.log.read_text("utf-8")
+
+
+def test_a_writer_whose_table_hashes_does_not_start_without_a_key(
+    stack: Brokers, tmp_path: Path, topic_name: Callable[[str], str]
+) -> None:
+    world = World(topic_name("keyless"), tmp_path, stack, pii={"direct": "hash"})
+    writer = world.writer("writer-0", "writers")
+    with running(writer):
+        eventually(lambda: not writer.running, 40)
+    assert writer.exit_code != 0
+    assert "HEADGATE_WRITER_PII_KEY_FILE" in writer.spec.log.read_text("utf-8")
+    assert world.table() is None
 
 
 def contract_break(world: World) -> bytes:

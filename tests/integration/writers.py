@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from headgate_local.catalog import create_tables
 from headgate_local.http_ready import http_not_ready
 from headgate_local.processes import ProcessSpec, ServiceProcess
@@ -46,6 +47,7 @@ class World:
     topic: str
     folder: Path
     brokers: Brokers
+    pii: dict[str, str] | None = None
     sent: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -78,6 +80,11 @@ class World:
             text = (own / "topics" / f"{SOURCE_TOPIC}{suffix}.yaml").read_text("utf-8")
             path = own / "topics" / f"{self.topic}{suffix}.yaml"
             path.write_text(text.replace(SOURCE_TOPIC, self.topic), "utf-8")
+        if self.pii:
+            path = own / "topics" / f"{self.topic}.yaml"
+            contract = yaml.safe_load(path.read_text("utf-8"))
+            contract["table"]["pii"] = self.pii
+            path.write_text(yaml.safe_dump(contract), "utf-8")
         return own
 
     def value(self, event_id: str) -> bytes:
@@ -119,7 +126,7 @@ class World:
         partitions = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
         return sum(KafkaAdmin(self.kafka).high_watermarks(partitions).values())
 
-    def writer(self, instance: str, group: str) -> ServiceProcess:
+    def writer(self, instance: str, group: str, **settings: str) -> ServiceProcess:
         port = free_port()
         environment = {
             "HEADGATE_WRITER_KAFKA__BOOTSTRAP_SERVERS": self.brokers.bootstrap_servers,
@@ -132,6 +139,7 @@ class World:
             "HEADGATE_WRITER_CATALOG": json.dumps(self.catalog),
             "HEADGATE_WRITER_COMMIT_INTERVAL_S": "0.2",
             "HEADGATE_WRITER_COMMIT_ROWS": "1500",
+            **settings,
         }
         ready = f"http://127.0.0.1:{port}/readyz"
         command = [sys.executable, "-m", "headgate_writer"]

@@ -6,9 +6,10 @@ from headgate_schemas.contracts import Contracts
 from headgate_schemas.errors import ContractError
 from headgate_schemas.examples import parse_value
 from headgate_schemas.paths import Getter, field_getter
+from headgate_schemas.pii import Treatments, treatments
 from headgate_schemas.records import RecordSchema, strip_logical_types
 from headgate_schemas.rules import Violation, compile_rules
-from headgate_schemas.topics import PartitionField, RowVersions, Rule, TableContract, TopicContract
+from headgate_schemas.topics import PartitionField, PiiPolicy, RowVersions, Rule, TableContract, TopicContract
 from headgate_schemas.views import latest_rows, latest_view
 
 __all__ = [
@@ -17,11 +18,13 @@ __all__ = [
     "Getter",
     "Incompatibility",
     "PartitionField",
+    "PiiPolicy",
     "RecordSchema",
     "RowVersions",
     "Rule",
     "TableContract",
     "TopicContract",
+    "Treatments",
     "Violation",
     "check_contracts",
     "compile_rules",
@@ -31,4 +34,5 @@ __all__ = [
     "latest_view",
     "parse_value",
     "strip_logical_types",
+    "treatments",
 ]

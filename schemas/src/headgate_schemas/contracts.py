@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgate_schemas.errors import ContractError
 from headgate_schemas.examples import read_example
+from headgate_schemas.pii import pii_problems
 from headgate_schemas.records import RecordSchema, read_record
 from headgate_schemas.topics import NamedSet, TopicContract, read_topic
 
@@ -207,3 +208,4 @@ def _broken_references(
         for where, path in topic.field_paths():
             if record.field_type(path) is None:
                 yield f"{topic.topic}.yaml: {where}: {record.label} has no field {path}"
+        yield from pii_problems(topic, record)

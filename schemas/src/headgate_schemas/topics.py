@@ -34,6 +34,7 @@ Compatibility = Literal[
 ]
 FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Name = Annotated[str, Field(min_length=1)]
+Treatment = Literal["keep", "hash", "drop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +142,32 @@ class RowVersions(_Contract):
     by: FieldPath
 
 
+class PiiPolicy(_Contract):
+    """What the table holds of the fields that are tagged as personal data, by the tag.
+
+    ``hash`` stores the HMAC-SHA-256 of a value under the writer's key, ``drop`` makes no column of the field.
+    """
+
+    direct: Treatment = "keep"
+    quasi: Treatment = "keep"
+
+    def of(self, tag: str) -> Treatment:
+        """The treatment of a tag; one that is not known is taken for the stricter."""
+        return self.quasi if tag == "quasi" else self.direct
+
+
 class TableContract(_Contract):
-    """The lakehouse table a topic is stored in, as ``namespace.table``; ``versions`` where rows may follow rows."""
+    """The lakehouse table a topic is stored in, as ``namespace.table``.
+
+    Attributes:
+        versions: Where rows may follow rows.
+        pii: What becomes of personal data.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+$")]
     partition_by: tuple[PartitionField, ...] = ()
     versions: RowVersions | None = None
+    pii: PiiPolicy = PiiPolicy()
 
 
 class TopicContract(_Contract):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headgate_schemas.errors import ContractError
+from headgate_schemas.pii import treatments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,7 @@ _RANK = "headgate_rank"
 def latest_view(topic: TopicContract, record: RecordSchema) -> str:
     """The statement that makes the view ``<table>_latest`` of a stored topic: of each key the row that holds now.
 
-    Its columns are the record's, in the record's order: a new version of the record makes a new view.
+    Its columns are the record's that are stored, in the record's order: a new version of the record makes a new view.
 
     Raises:
         ContractError: The contract names no table, or no versions of its rows.
@@ -33,7 +34,8 @@ def latest_view(topic: TopicContract, record: RecordSchema) -> str:
         raise ContractError(
             f"{topic.topic}.yaml: table.versions: is not there; name the key of a row and what orders it"
         )
-    rows = latest_rows(table.name, table.versions, (field["name"] for field in record.raw["fields"]))
+    found, names = treatments(record, table.pii), (field["name"] for field in record.raw["fields"])
+    rows = latest_rows(table.name, table.versions, (name for name in names if found.of(name) != "drop"))
     return f"CREATE OR REPLACE VIEW {_quoted(table.name + SUFFIX)} AS\n{rows}"
 
 

@@ -18,6 +18,7 @@ from headgate_writer.opening import CREATION_PROPERTIES, open_table
 from headgate_writer.positions import PROPERTY, Incarnation, Positions
 from headgate_writer.schema import stored_schema
 from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table.sorting import SortDirection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +80,16 @@ def test_a_new_table_has_the_contract_s_partitioning_and_our_properties(catalog:
     assert CREATION_PROPERTIES.items() <= created.properties.items()
     assert "commit.retry.num-retries" not in created.properties
     assert table.refresh().positions == Positions()
+
+
+def test_a_new_table_declares_the_order_it_is_given(catalog: Catalog) -> None:
+    table = open_table(catalog, CONTRACT, SCHEMA, sort_by="at")
+    created = catalog.load_table(CONTRACT.name)
+    (field,) = created.sort_order().fields
+    assert (field.source_id, field.direction) == (created.schema().find_field("at").field_id, SortDirection.ASC)
+    store(table, rows(1, 0, 3, 2, days=2), 4)
+    (first, second) = (task.file for task in catalog.load_table(CONTRACT.name).scan().plan_files())
+    assert {first.sort_order_id, second.sort_order_id} == {created.sort_order().order_id}
 
 
 def test_rows_and_the_map_are_read_back(catalog: Catalog, table: IcebergTable) -> None:
@@ -258,6 +269,14 @@ def test_two_replicas_that_widen_a_table_at_once_both_find_it_wide(
     found = catalog.load_table(CONTRACT.name)
     assert len(found.schemas()) == 2
     assert found.schema().find_field("extra").optional
+
+
+def test_a_full_disk_is_an_outage_that_says_so(table: IcebergTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    io = table._table.io
+    full = io.new_output("file:///dev/full")
+    monkeypatch.setattr(io, "new_output", lambda _: full)
+    with pytest.raises(UnavailableError, match="disk is full, free some of it"):
+        table.write(rows(0))
 
 
 def test_new_columns_are_added_before_the_first_row_that_has_them(catalog: Catalog, table: IcebergTable) -> None:

@@ -26,6 +26,7 @@ from headgate_writer.metrics import WriterMetrics
 from headgate_writer.native import installed_decoder
 from headgate_writer.outbox import Outbox
 from headgate_writer.parking import Parking
+from headgate_writer.personal import read_key
 from headgate_writer.positions import Incarnation
 from headgate_writer.routes import Routes
 from headgate_writer.tables import Tables
@@ -47,10 +48,12 @@ def build(settings: Settings) -> Service:
     """Build the writer.
 
     Raises:
-        ConfigurationError: A topic's contract names no table or no dead letters, or does not fit its table.
+        ConfigurationError: A topic's contract names no table or no dead letters, does not fit its table, or hashes
+            personal data and there is no key.
         UnavailableError: Brokers, registry or catalog do not answer.
     """
     metrics = Metrics()
+    pii_key = read_key(settings.pii_key_file) if settings.pii_key_file else None
     registry = ConfluentRegistry(settings.registry)
     consumer = KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance)
     catalog = open_catalog(settings.catalog)
@@ -62,7 +65,16 @@ def build(settings: Settings) -> Service:
     decoder, make_native = installed_decoder()
     _log.info("decoder chosen", decoder=decoder)
     tables = Tables(
-        settings, contracts, registry, catalog, outbox, WriterMetrics(metrics), make_native, lineage, parking.accepted
+        settings,
+        contracts,
+        registry,
+        catalog,
+        outbox,
+        WriterMetrics(metrics),
+        make_native,
+        lineage,
+        parking.accepted,
+        pii_key,
     )
     routes = Routes(
         topics,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from headgate_runtime.config import LineageSettings, ServiceSettings
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -17,6 +19,7 @@ class Settings(ServiceSettings):
         commit_rows: Records after which a batch is committed.
         commit_bytes: Arrow bytes after which a batch is committed.
         commit_interval_s: Age of its oldest record at which a batch is committed, seconds.
+        pii_key_file: File with the key, 32 bytes or more, of the tables whose contract hashes personal data.
         keep_snapshots: Table snapshots that stay readable; older ones expire, so that commits stay fast.
         max_buffered_bytes: Arrow bytes, all topics together, above which consumption pauses.
         max_records: Most records decoded at once.
@@ -35,6 +38,7 @@ class Settings(ServiceSettings):
     commit_rows: int = Field(default=200_000, gt=0)
     commit_bytes: int = Field(default=128 * 1024 * 1024, gt=0)
     commit_interval_s: float = Field(default=1.0, gt=0)
+    pii_key_file: Path | None = None
     keep_snapshots: int = Field(default=200, ge=10)
     max_buffered_bytes: int = Field(default=384 * 1024 * 1024, gt=0)
     max_records: int = Field(default=5_000, gt=0)

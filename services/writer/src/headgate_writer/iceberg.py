@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from headgate_runtime.errors import UnavailableError
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
-from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
 
 from headgate_writer.errors import Acceptance, ConflictError, NotStorableError, UnknownOutcomeError, UnsafeToWriteError
+from headgate_writer.parquet import DataFileWriter
 from headgate_writer.positions import PROPERTY, Positions, positions_of
 from headgate_writer.table import Head, Written
 from headgate_writer.widening import widen
@@ -46,6 +47,7 @@ class IcebergTable:
         """
         self._table = table
         self._keep_snapshots = keep_snapshots
+        self._files = DataFileWriter()
 
     @property
     def name(self) -> str:
@@ -94,14 +96,12 @@ class IcebergTable:
         raise UnavailableError(f"{self.name}: others keep changing the table")
 
     def write(self, rows: pa.Table) -> Written:
-        """Write rows to Parquet, one file a partition value; see the protocol for errors."""
-        if not rows.num_rows:
-            return Written()
+        """Write rows to Parquet, one file a partition or more; see the protocol for errors."""
         try:
-            files = tuple(_dataframe_to_data_files(self._table.metadata, rows, self._table.io))
-            return Written(files, sum(file.file_size_in_bytes for file in files))
+            files = tuple(self._files.write(self._table, rows))
         except OSError as error:
-            raise UnavailableError(f"the store does not take files of {self.name}: {error!r}") from error
+            raise UnavailableError(f"the store does not take files of {self.name}: {_reason(error)}") from error
+        return Written(files, sum(file.file_size_in_bytes for file in files))
 
     def commit(self, head: Head, written: Written, positions: Positions) -> Head:
         """Append files and map; see the protocol for errors."""
@@ -145,6 +145,11 @@ class IcebergTable:
         metadata = self._table.metadata
         layout = (metadata.current_schema_id, metadata.default_spec_id)
         return Head(_snapshot_id(self._table), positions_of(_lineage(self._table)), layout)
+
+
+def _reason(error: OSError) -> str:
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return f"the disk is full, free some of it: {error!r}" if full else repr(error)
 
 
 def _snapshot_id(table: PyIcebergTable) -> int | None:

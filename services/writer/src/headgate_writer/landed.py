@@ -26,6 +26,7 @@ class Landed:
         size_bytes: Their size.
         began_ms: When the oldest record was taken, milliseconds since the epoch.
         landed_ms: When the commit was known to have landed.
+        hashed: Paths of columns that hold hashes of what came.
     """
 
     table: str
@@ -38,6 +39,7 @@ class Landed:
     size_bytes: int
     began_ms: int
     landed_ms: int
+    hashed: frozenset[str] = frozenset()
 
 
 OnLanded = Callable[[Landed], None]

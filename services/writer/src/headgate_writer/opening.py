@@ -13,7 +13,7 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
-from pyiceberg.transforms import parse_transform
+from pyiceberg.transforms import IdentityTransform, parse_transform
 
 from headgate_writer.errors import NotStorableError
 from headgate_writer.iceberg import IcebergTable
@@ -43,7 +43,12 @@ _log = structlog.get_logger()
 
 
 def open_table(
-    catalog: Catalog, contract: TableContract, schema: pa.Schema, *, keep_snapshots: int = 200
+    catalog: Catalog,
+    contract: TableContract,
+    schema: pa.Schema,
+    *,
+    sort_by: str | None = None,
+    keep_snapshots: int = 200,
 ) -> IcebergTable:
     """Open a topic's table: create it where it is missing, add the columns a newer contract has.
 
@@ -53,6 +58,7 @@ def open_table(
         catalog: The catalog.
         contract: Name and partitioning.
         schema: All columns, as :func:`headgate_writer.schema.stored_schema` gives them.
+        sort_by: Path of the column a new table declares its rows to be sorted by, None where it declares none.
         keep_snapshots: As in :class:`IcebergTable`.
 
     Raises:
@@ -61,7 +67,7 @@ def open_table(
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return IcebergTable(_open_once(catalog, contract, schema), keep_snapshots)
+            return IcebergTable(_open_once(catalog, contract, schema, sort_by), keep_snapshots)
         except (CommitFailedException, TableAlreadyExistsError) as error:
             if attempt == _ATTEMPTS:
                 raise UnavailableError(f"{contract.name}: others keep changing the table: {error}") from error
@@ -75,22 +81,26 @@ def open_table(
     raise AssertionError("unreachable")
 
 
-def _open_once(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> PyIcebergTable:
+def _open_once(catalog: Catalog, contract: TableContract, schema: pa.Schema, sort_by: str | None) -> PyIcebergTable:
     try:
         table = catalog.load_table(contract.name)
     except NoSuchTableError:
-        return _create(catalog, contract, schema)
+        return _create(catalog, contract, schema, sort_by)
     widen(table, schema)
     return table
 
 
-def _create(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> PyIcebergTable:
-    """Create the table with its partitioning in one commit: a table never exists half made."""
+def _create(catalog: Catalog, contract: TableContract, schema: pa.Schema, sort_by: str | None) -> PyIcebergTable:
+    """Create the table with its partitioning and its sort order in one commit: a table never exists half made."""
     with contextlib.suppress(NamespaceAlreadyExistsError):
         catalog.create_namespace(contract.name.rpartition(".")[0])
     transaction = catalog.create_table_transaction(contract.name, schema, properties=dict(CREATION_PROPERTIES))
-    with transaction, transaction.update_spec() as spec:
-        for part in contract.partition_by:
-            spec.add_field(part.field, parse_transform(part.transform))
+    with transaction:
+        with transaction.update_spec() as spec:
+            for part in contract.partition_by:
+                spec.add_field(part.field, parse_transform(part.transform))
+        if sort_by:
+            with transaction.update_sort_order() as order:
+                order.asc(sort_by, IdentityTransform())
     _log.info("table created", table=contract.name)
     return catalog.load_table(contract.name)

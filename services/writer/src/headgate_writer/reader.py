@@ -10,12 +10,10 @@ from headgate_runtime.errors import UnknownSchemaError
 from headgate_writer.decode import Rejected
 from headgate_writer.errors import NotStorableError
 from headgate_writer.evolution import merged_record
-from headgate_writer.schema import decoded_schema, stored_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import pyarrow as pa
     from headgate_runtime.records import Record
     from headgate_schemas import RecordSchema
 
@@ -37,14 +35,14 @@ class TableReader:
         record: RecordSchema,
         *,
         schema_of: Callable[[int], Mapping[str, Any]],
-        widen: Callable[[pa.Schema], None],
+        widen: Callable[[RecordSchema], None],
     ) -> None:
         """Begin with the contract's record.
 
         Args:
             record: It.
             schema_of: Asks the registry for the schema of an id.
-            widen: Gives the table the columns of a stored schema that it lacks; NotStorableError where it cannot.
+            widen: Gives the table the columns of a wider record; NotStorableError where it cannot.
         """
         self.record = record
         self._schema_of = schema_of
@@ -61,7 +59,7 @@ class TableReader:
         """
         merged = merged_record(self.record, written)
         if merged is not self.record:
-            self._widen(stored_schema(decoded_schema(merged)))
+            self._widen(merged)
             self.record = merged
 
     def admit(self, records: Sequence[Record]) -> tuple[Sequence[Record], list[Rejected]]:

@@ -22,6 +22,7 @@ from headgate_writer.decode import BatchDecoder
 from headgate_writer.errors import NotStorableError
 from headgate_writer.feed import Feed
 from headgate_writer.opening import open_table
+from headgate_writer.personal import Guard, ProtectedTable
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.reader import TableReader
 from headgate_writer.schema import decoded_schema, stored_schema
@@ -39,10 +40,10 @@ if TYPE_CHECKING:
     from headgate_writer.columnar import MakeNative
     from headgate_writer.config import Settings
     from headgate_writer.errors import Acceptance
-    from headgate_writer.iceberg import IcebergTable
     from headgate_writer.lineage.assembly import WriterLineage
     from headgate_writer.metrics import WriterMetrics
     from headgate_writer.outbox import Outbox
+    from headgate_writer.table import Table
 
 _log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Tables:
     make_native: MakeNative | None
     lineage: WriterLineage | None
     accepted: Collection[Acceptance] = ()
+    pii_key: bytes | None = field(default=None, repr=False)
     _written: dict[str, tuple[Sink, TableReader]] = field(default_factory=dict, init=False)
 
     def open(self, topic: str) -> Sink:
@@ -87,17 +89,23 @@ class Tables:
     def _made(self, contract: TopicContract, table: TableContract) -> tuple[Sink, TableReader]:
         settings, event_time = self.settings, contract.fields.event_time
         record = self.contracts.record(contract.record)
-        opened = self._opened(table, record)
+        guard = Guard(table.pii, self.pii_key, record)
+        location, opened = self._opened(contract, table, guard, record)
         committer = Committer(opened, clock=time.monotonic, rng=random.SystemRandom(), accepted=self.accepted)
-        reader = TableReader(record, schema_of=self.registry.schema, widen=committer.widen)
+
+        def widen(wider: RecordSchema) -> None:
+            guard.follow(wider)
+            committer.widen(stored_schema(decoded_schema(wider)))
+
+        reader = TableReader(record, schema_of=self.registry.schema, widen=widen)
         parts = SinkParts(
             table=table.name,
             outbox=self.outbox,
             committer=committer,
-            reopen=lambda: self._opened(table, reader.record),
+            reopen=lambda: self._opened(contract, table, guard, reader.record)[1],
             policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
             event_time=tuple(event_time.split(".")) if event_time else None,
-            on_landed=self.lineage.of(table.name, opened.location, self._records(table)) if self.lineage else None,
+            on_landed=self.lineage.of(table.name, location, self._records(table), guard) if self.lineage else None,
         )
         if settings.tracing.endpoint is None:
             return Sink(parts, self.metrics), reader
@@ -108,9 +116,18 @@ class Tables:
         stored = (topic for topic in self.contracts.topics.values() if topic.table and topic.table.name == table.name)
         return {topic.topic: self.contracts.record(topic.record) for topic in stored}
 
-    def _opened(self, table: TableContract, record: RecordSchema) -> IcebergTable:
-        schema = stored_schema(decoded_schema(record))
-        return open_table(self.catalog, table, schema, keep_snapshots=self.settings.keep_snapshots)
+    def _opened(
+        self, topic: TopicContract, table: TableContract, guard: Guard, record: RecordSchema
+    ) -> tuple[str, Table]:
+        """Open the table; returns where it is too."""
+        opened = open_table(
+            self.catalog,
+            table,
+            guard.protection.schema(stored_schema(decoded_schema(record))),
+            sort_by=topic.fields.event_time,
+            keep_snapshots=self.settings.keep_snapshots,
+        )
+        return opened.location, ProtectedTable(opened, guard)
 
     def _catch_up(self, contract: TopicContract, reader: TableReader) -> None:
         """Read what the registry's newest version writes from the start, as a writer did that met it before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from headgate_writer.config import Settings
     from headgate_writer.landed import Landed, OnLanded
+    from headgate_writer.personal import Guard
 
 
 class WriterLineage:
@@ -32,13 +34,14 @@ class WriterLineage:
         self._settings = settings
         self._emitter = open_emitter(settings.lineage, settings.kafka, metrics)
 
-    def of(self, table: str, location: str, records: Mapping[str, RecordSchema]) -> OnLanded:
+    def of(self, table: str, location: str, records: Mapping[str, RecordSchema], guard: Guard) -> OnLanded:
         """What is to be called with each commit to a table.
 
         Args:
             table: Name with namespace.
             location: Where the table is stored.
             records: Record of the values, by topic.
+            guard: What the table holds of personal data.
         """
         settings = self._settings
         commits = CommitLineage(
@@ -50,7 +53,9 @@ class WriterLineage:
         )
 
         def tell(landed: Landed) -> None:
-            self._emitter.emit(partial(commits.events, landed))
+            held = guard.protection
+            stored = replace(landed, schema=held.schema(landed.schema), hashed=held.hashed)
+            self._emitter.emit(partial(commits.events, stored))
 
         return tell
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from headgate_schemas.records import walk_fields
 from openlineage.client.facet_v2 import column_lineage_dataset, schema_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from headgate_schemas import RecordSchema
 
@@ -23,6 +24,9 @@ RECORD_METADATA: Mapping[str, tuple[str, str]] = {
 }
 _OWN: Mapping[str, str] = {"_ingested_at": "When the writer decoded the record."}
 _IDENTITY = column_lineage_dataset.Transformation(type="DIRECT", subtype="IDENTITY", masking=False)
+_HASH = column_lineage_dataset.Transformation(
+    type="DIRECT", subtype="TRANSFORMATION", description="HMAC-SHA-256", masking=True
+)
 _ICEBERG_TYPES: Mapping[pa.DataType, str] = {
     pa.bool_(): "boolean",
     pa.int32(): "int",
@@ -50,20 +54,24 @@ def table_fields(schema: pa.Schema, records: Iterable[RecordSchema]) -> list[Fie
 
 
 def lineage_of_columns(
-    schema: pa.Schema, sources: Sequence[tuple[str, str, RecordSchema]]
+    schema: pa.Schema, sources: Sequence[tuple[str, str, RecordSchema]], hashed: Collection[str] = ()
 ) -> column_lineage_dataset.ColumnLineageDatasetFacet:
     """Which field of which topic each column holds; a list or map is one column, a struct its fields.
 
     Args:
         schema: The table's columns.
         sources: Namespace and name of each topic, and the record of its values.
+        hashed: Paths of the columns that hold hashes, items of lists as ``path[]``, values of maps as ``path{}``.
     """
     inputs: dict[str, list[column_lineage_dataset.InputField]] = {}
     for namespace, name, record in sources:
+        masked = {re.split(r"[\[{]", path, maxsplit=1)[0] for path in hashed}
         known = {path for path, _ in walk_fields(record.schema)} | set(RECORD_METADATA)
         for path in leaves(schema):
             if path in known:
-                source = column_lineage_dataset.InputField(namespace, name, path, [_IDENTITY])
+                source = column_lineage_dataset.InputField(
+                    namespace, name, path, [_HASH if path in masked else _IDENTITY]
+                )
                 inputs.setdefault(path, []).append(source)
     fields = {path: column_lineage_dataset.Fields(inputFields=sources) for path, sources in inputs.items()}
     return column_lineage_dataset.ColumnLineageDatasetFacet(fields=fields)

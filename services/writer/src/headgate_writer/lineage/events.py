@@ -147,7 +147,7 @@ class CommitLineage:
             known = self._columns = _Columns(
                 landed.schema,
                 schema_dataset.SchemaDatasetFacet(table_fields(landed.schema, self._records.values())),
-                lineage_of_columns(landed.schema, sources),
+                lineage_of_columns(landed.schema, sources, landed.hashed),
             )
         return known
 
