@@ -12,6 +12,7 @@ IMAGES := producer enricher writer bedrock-local admin
 SOURCES := $(MEMBERS:%=%/src)
 EVENTS ?= 20000
 CHAOS ?= 0
+LAKE ?= files
 ACCEPT ?= 0
 LONG ?= 0
 FORM := $(if $(filter 1,$(LONG)),--long)
@@ -44,8 +45,8 @@ check: $(READY) ## Lint, format, types, import rules, contracts, size budgets
 test: $(READY) ## Unit and integration tests, on real Kafka and a real registry
 	$(BIN)/python -m pytest
 
-demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services)
-	$(BIN)/headgate demo run --events $(EVENTS) $(if $(filter 1,$(CHAOS)),--chaos)
+demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services, LAKE=seaweedfs)
+	$(BIN)/headgate demo run --events $(EVENTS) --lake $(LAKE) $(if $(filter 1,$(CHAOS)),--chaos)
 
 up: $(READY) ## Start the local stack and all services in the background
 	$(BIN)/headgate local up
