@@ -7,8 +7,9 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+
 from headgate_local.folder import StackError
-from headgate_local.http_ready import http_not_ready
 from headgate_local.ports import HOST
 from headgate_local.processes import ProcessSpec
 
@@ -44,6 +45,7 @@ def catalog(store_url: str, catalog_url: str) -> dict[str, str]:
         "uri": catalog_url,
         "warehouse": WAREHOUSE,
         "credential": f"{ACCESS_KEY}:{SECRET_KEY}",
+        "oauth2-server-uri": f"{catalog_url}/v1/oauth/tokens",
         "s3.endpoint": store_url,
         "s3.region": REGION,
         "s3.access-key-id": ACCESS_KEY,
@@ -69,7 +71,7 @@ class SeaweedServer:
         self._identities.write_text(json.dumps({"identities": identities}), encoding="utf-8")
 
     def spec(self, folder: Path) -> ProcessSpec:
-        """The process; it is ready when the catalog knows its warehouse.
+        """The process; it is ready when the catalog has its warehouse.
 
         Raises:
             StackError: It is not installed.
@@ -91,9 +93,19 @@ class SeaweedServer:
             f"-tableBucket={WAREHOUSE.removeprefix('s3://')}",
             *(f"-{flag}={self._ports[name]}" for name, flag in _FLAGS.items()),
         ]
-        ready = f"{self.catalog_url}/v1/config?warehouse={WAREHOUSE}"
         command = [str(program), f"-logdir={folder}", "mini", *flags]
-        return ProcessSpec("seaweedfs", command, folder, lambda: http_not_ready(ready))
+        return ProcessSpec("seaweedfs", command, folder, self._not_ready)
+
+    def _not_ready(self) -> str | None:
+        form = {"grant_type": "client_credentials", "client_id": ACCESS_KEY, "client_secret": SECRET_KEY}
+        try:
+            with httpx.Client(base_url=f"{self.catalog_url}/v1", timeout=2.0, trust_env=False) as client:
+                token = client.post("/oauth/tokens", data=form).raise_for_status().json()["access_token"]
+                warehouse = f"/{WAREHOUSE.removeprefix('s3://')}/namespaces"
+                client.get(warehouse, headers={"Authorization": f"Bearer {token}"}).raise_for_status()
+        except httpx.HTTPError as error:
+            return f"{self.catalog_url}: {error}"
+        return None
 
     @property
     def _identities(self) -> Path:

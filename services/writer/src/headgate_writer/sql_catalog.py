@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from headgate_runtime.errors import ConfigurationError
 from pyiceberg.catalog.sql import SqlCatalog
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from headgate_writer.catalog import timeout_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from sqlalchemy.engine import ExceptionContext
 
 CA_PROPERTY = "headgate.ca-file"
 
@@ -25,6 +27,12 @@ class TimedSqlCatalog(SqlCatalog):
     waits for the locks of a writer that has gone. With ``headgate.ca-file`` the server has to prove who it is.
     """
 
+    def __init__(self, name: str, **properties: str) -> None:
+        try:
+            super().__init__(name, **properties)
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise ConfigurationError(f"the catalog's 'uri' is no database's address: {error}") from error
+
     def _init_catalog(self) -> None:
         # The engine is there and has not connected yet.
         bounds = _bounds(self.engine.dialect.driver, self.properties)
@@ -33,6 +41,7 @@ class TimedSqlCatalog(SqlCatalog):
             named |= bounds
 
         event.listen(self.engine, "do_connect", bounded)
+        event.listen(self.engine, "handle_error", _given_up)
         super()._init_catalog()
 
     def create_tables(self) -> None:
@@ -41,6 +50,12 @@ class TimedSqlCatalog(SqlCatalog):
             super().create_tables()
         except DBAPIError:
             super().create_tables()  # where another one has made them meanwhile, there is nothing to do
+
+
+def _given_up(context: ExceptionContext) -> None:
+    """Use no connection again whose answer was not waited for: it may come yet, as the answer to something else."""
+    if isinstance(context.original_exception, OSError):
+        context.is_disconnect = True
 
 
 def _bounds(driver: str, properties: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import duckdb
 from headgate_schemas import Contracts, latest_rows
 
 from headgate_local.demo import lakehouse
-from headgate_local.folder import LOCK_NAME, Memory, StackError
+from headgate_local.folder import Memory, StackError
 from headgate_local.stack import Stack
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def query(sql: str, folder: Path, topic: str = "enriched-events") -> tuple[list[
         StackError: There is no table yet, or the statement is wrong; the text says which.
     """
     contract, data = Contracts.load().topic(topic).table, folder / "data"
-    if contract is None or not (data / LOCK_NAME).exists():
+    if contract is None or not data.exists():
         raise StackError(f"{folder} holds no table: run `make demo` first")
     with Stack(data, brokers=0, registry=False, lake=Memory.load(data).lake) as stack:
         table = lakehouse.open_table(stack.catalog, contract.name)
