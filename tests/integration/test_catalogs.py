@@ -104,6 +104,8 @@ class TestPostgresql(RacingBehaviour):
 
 
 class TestSeaweedfs(RacingBehaviour):
+    creates_once = False  # SeaweedFS lets a later one take its place
+
     @pytest.fixture(autouse=True)
     def _seaweedfs(self, seaweedfs: Stack) -> None:
         self.properties = seaweedfs.catalog
@@ -114,6 +116,8 @@ class TestSeaweedfs(RacingBehaviour):
 
 
 class TestGlueShaped(RacingBehaviour):
+    creates_once = False  # SeaweedFS lets a later one take its place
+
     @pytest.fixture(autouse=True)
     def _glue(self, glue: GlueShaped) -> None:
         self.properties = glue.properties

@@ -19,6 +19,7 @@ from headgate_writer.errors import ConflictError, UnsafeToWriteError
 from headgate_writer.opening import CREATION_PROPERTIES, open_table
 from headgate_writer.positions import PROPERTY, Incarnation, Positions
 from headgate_writer.schema import stored_schema
+from pyiceberg.exceptions import NoSuchTableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -197,6 +198,22 @@ class CatalogBehaviour:
         open_table(catalog, contract(table.name), wider)
         assert len(catalog.load_table(table.name).schemas()) == 2
 
+    def test_a_table_that_another_replica_makes_meanwhile_is_opened(
+        self, catalog: Catalog, table: IcebergTable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, missed = catalog.load_table, []
+
+        def not_yet(identifier: Any) -> Any:
+            if not missed:
+                missed.append(identifier)
+                raise NoSuchTableError(identifier)
+            return real(identifier)
+
+        monkeypatch.setattr(catalog, "load_table", not_yet)
+        store(open_table(catalog, contract(table.name), SCHEMA), rows(0), 1)
+        store(table, rows(1), 2)
+        assert offsets(catalog, table.name) == [0, 1]
+
     def test_a_type_that_cannot_change_is_refused_and_the_table_stays(
         self, catalog: Catalog, table: IcebergTable
     ) -> None:
@@ -208,12 +225,19 @@ class CatalogBehaviour:
 
 
 class RacingBehaviour(CatalogBehaviour):
-    """The behaviour under processes that race; slower, so apart."""
+    """The behaviour under processes that race; slower, so apart.
 
-    def test_processes_that_race_from_the_table_s_creation_on_lose_and_double_nothing(
-        self, catalog: Catalog, name: str
-    ) -> None:
-        context = multiprocessing.get_context("spawn")
+    Attributes:
+        creates_once: A table that several create at once is one of theirs, and stays it.
+    """
+
+    creates_once = True
+
+    def test_processes_that_race_lose_and_double_nothing(self, catalog: Catalog, name: str) -> None:
+        if not self.creates_once:
+            open_table(catalog, contract(name), SCHEMA)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
         racers = [context.Process(target=race, args=(self.properties, name, number)) for number in range(RACERS)]
         for racer in racers:
             racer.start()

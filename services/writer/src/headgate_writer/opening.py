@@ -92,6 +92,8 @@ def _create(catalog: Catalog, contract: TableContract, schema: pa.Schema) -> PyI
     with contextlib.suppress(NamespaceAlreadyExistsError):
         catalog.create_namespace(contract.name.rpartition(".")[0])
     transaction = catalog.create_table_transaction(contract.name, schema, properties=dict(CREATION_PROPERTIES))
+    if transaction.table_metadata.spec().fields:  # SeaweedFS hands out what another replica has made meanwhile
+        raise TableAlreadyExistsError(contract.name)
     with transaction, transaction.update_spec() as spec:
         for part in contract.partition_by:
             spec.add_field(part.field, parse_transform(part.transform))
