@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from headgate_local.lake import Lake
 from headgate_local.progress import PlainProgress
 from headgate_local.stack import Stack
 from headgate_runtime.errors import RejectedError, UnavailableError
+from headgate_runtime.testing import eventually
 from headgate_writer.catalog import TIMEOUT_PROPERTY, open_catalog
+from headgate_writer.commit import Batch, Committer, Outcome
 from headgate_writer.opening import open_table
 from sqlalchemy import text
 
@@ -27,6 +32,7 @@ from services.writer.tests.catalog_behaviour import (
     rows,
     store,
 )
+from tests.chaos.proxy import Fault, FaultProxy, is_commit
 from tests.integration import glue_shaped, postgresql
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 
     from headgate_writer.iceberg import IcebergTable
     from headgate_writer.sql_catalog import TimedSqlCatalog
+    from pyiceberg.catalog import Catalog
 
     from tests.integration.glue_shaped import GlueShaped
 
@@ -109,6 +116,30 @@ class TestSeaweedfs(RacingBehaviour):
     @pytest.fixture(autouse=True)
     def _seaweedfs(self, seaweedfs: Stack) -> None:
         self.properties = seaweedfs.catalog
+
+    @pytest.mark.parametrize("fault", list(Fault)[2:])
+    def test_a_commit_that_meets_a_fault_lands_once(self, catalog: Catalog, name: str, fault: Fault) -> None:
+        armed = threading.Event()
+        port = urlsplit(self.properties["uri"]).port
+        assert port is not None
+        with FaultProxy(port, {fault: 1.0}, only=lambda request: armed.is_set() and is_commit(request)) as proxy:
+            struck = open_catalog(self.properties | {"uri": proxy.url, TIMEOUT_PROPERTY: "1"})
+            now = [0.0]
+            table = open_table(struck, contract(name), SCHEMA)
+            committer = Committer(table, TOPIC, clock=lambda: now[0], rng=random.SystemRandom())
+            armed.set()
+            committer.submit(Batch({0: 0}, {0: 3}, rows(0, 1, 2)))
+            assert committer.advance() is Outcome.UNKNOWN
+            armed.clear()
+            now[0] += 60
+            assert committer.advance() is Outcome.LANDED
+            if fault is Fault.HANG:
+                proxy.set(Fault.NONE)  # the first one arrives after all, and is refused
+                eventually(lambda: proxy.under_way == 0, 10)
+            struck.close()
+        assert proxy.struck[fault] == 1
+        assert offsets(catalog, name) == [0, 1, 2]
+        assert len(catalog.load_table(name).metadata.snapshots) == 1
 
     def test_wrong_credentials_are_refused(self) -> None:
         with pytest.raises(RejectedError, match="refuses"):
