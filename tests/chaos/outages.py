@@ -10,6 +10,7 @@ Run it from the project's root: ``python -m tests.chaos.outages``, or ``make cha
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -82,7 +83,7 @@ class Watch:
         else:
             self.ready_again_s.pop(url, None)
             self.unready_s.setdefault(url, at_s)
-            self.reasons.add(answer.text[:200])
+            self.reasons.add(re.sub(r"for \d+ s", "for a while", answer.text))
         return ready
 
 

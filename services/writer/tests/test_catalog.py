@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REST = {"type": "rest", "uri": "http://127.0.0.1:9"}
+WITH_TOKEN = {"credential": "local:local-secret", "oauth2-server-uri": "http://127.0.0.1:{port}/v1/oauth/tokens"}
 SIGNED = {
     "rest.sigv4-enabled": "true",
     "rest.signing-name": "glue",
@@ -61,14 +62,14 @@ def test_a_database_driver_that_can_wait_for_ever_is_refused(monkeypatch: pytest
     "properties",
     [
         {"type": "rest", "uri": "http://127.0.0.1:{port}"},
-        {"type": "rest", "uri": "http://127.0.0.1:{port}", "credential": "local:local-secret"},
+        {"type": "rest", "uri": "http://127.0.0.1:{port}", **WITH_TOKEN},
         {"type": "rest", "uri": "http://127.0.0.1:{port}", **SIGNED},
         {"type": "sql", "uri": "postgresql+pg8000://user@127.0.0.1:{port}/db"},
     ],
     ids=["rest", "rest with a token", "rest with signatures", "postgresql"],
 )
 def test_a_catalog_that_hangs_is_unavailable_after_its_time_out(silent: int, properties: dict[str, str]) -> None:
-    own = properties | {"uri": properties["uri"].format(port=silent), TIMEOUT_PROPERTY: "0.2"}
+    own = {key: value.format(port=silent) for key, value in properties.items()} | {TIMEOUT_PROPERTY: "0.2"}
     began_s = time.monotonic()
     with pytest.raises(UnavailableError, match=r"(?i)timed ?out"):
         open_catalog(own)

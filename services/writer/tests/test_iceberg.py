@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,3 +76,26 @@ class TestSqlite(CatalogBehaviour):
         monkeypatch.setattr(catalog, "load_table", away)
         with pytest.raises(UnavailableError, match="catalog away"):
             table.refresh()
+
+    def test_a_store_that_fails_before_a_commit_is_sent_leaves_no_doubt(
+        self, catalog: Catalog, table: IcebergTable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        def sent(*_: Any) -> CommitTableResponse:
+            raise AssertionError("the commit was sent")
+
+        monkeypatch.setattr(catalog, "commit_table", sent)
+        head, written = table.refresh(), table.write(rows(0))
+        [metadata] = tmp_path.glob("w/**/metadata")
+        metadata.rename(tmp_path / "away")
+        metadata.write_text("not a folder", "utf-8")
+        with pytest.raises(UnavailableError, match="does not take files"):
+            table.commit(head, written, Positions())
+
+    def test_a_full_disk_is_called_so(self, table: IcebergTable, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("headgate_writer.iceberg._dataframe_to_data_files", full)
+        table.refresh()
+        with pytest.raises(UnavailableError, match=r"disk that holds .+ is full: free space"):
+            table.write(rows(0))
