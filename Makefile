@@ -17,7 +17,7 @@ ACCEPT ?= 0
 LONG ?= 0
 FORM := $(if $(filter 1,$(LONG)),--long)
 
-.PHONY: help setup check test demo up down status bench bench-enricher chaos-enricher eval smoke-llama lock diagrams clean
+.PHONY: help setup check test demo up down status bench bench-enricher chaos-enricher chaos-writer eval smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model; run ou
 	$(BIN)/python -m tests.chaos.enricher $(FORM)
 	$(BIN)/python -m tests.chaos.throttle $(FORM)
 	$(BIN)/python -m tests.chaos.budget
+
+chaos-writer: $(READY) ## Take catalog, store and registry away from writers, fill their disk, kill a broker (LONG=1: longer; root)
+	$(BIN)/python -m tests.chaos.outages $(if $(filter 1,$(LONG)),,--quick)
+	$(BIN)/python -m tests.chaos.disk
+	$(BIN)/python -m tests.chaos.broker $(FORM)
 
 eval: $(READY) ## The risk agent's precision, recall, cost and latency, and injections against it (ACCEPT=1 pins its version)
 	$(BIN)/python -m tests.eval.risk $(if $(filter 1,$(ACCEPT)),--accept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -56,6 +57,19 @@ def test_a_database_driver_that_can_wait_for_ever_is_refused(monkeypatch: pytest
     monkeypatch.setattr("sqlalchemy.dialects.postgresql.pg8000.PGDialect_pg8000.driver", "another")
     with pytest.raises(ConfigurationError, match="pg8000"):
         open_catalog({"type": "sql", "uri": "postgresql+pg8000://user@127.0.0.1:9/db"})
+
+
+def test_a_signed_catalog_without_credentials_says_where_they_come_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nowhere = {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"), "AWS_CONFIG_FILE": str(tmp_path / "none")}
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in {**nowhere, "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        monkeypatch.setenv(name, value)
+    keyless = {key: value for key, value in SIGNED.items() if "key" not in key}
+    with pytest.raises(ConfigurationError, match="give the process a role"):
+        open_catalog(REST | keyless)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from headgate_runtime.errors import ConfigurationError
 from pyiceberg.catalog.rest import RestCatalog
 
 from headgate_writer.catalog import timeout_s
@@ -31,6 +32,15 @@ class TimedRestCatalog(RestCatalog):
         # Here, because the manager fetches its token at once. Not an adapter: request signing mounts one of its own.
         session.request = partial(session.request, timeout=timeout_s(self.properties))  # type: ignore[method-assign]  # see above
         return super()._create_legacy_oauth2_auth_manager(session)
+
+    def _init_sigv4(self, session: Session) -> None:
+        super()._init_sigv4(session)
+        signer = session.get_adapter(self.uri)
+        if signer._boto_session.get_credentials() is None:  # type: ignore[attr-defined]  # noqa: SLF001 - else only a call tells
+            raise ConfigurationError(
+                "requests to the catalog are to be signed, and no AWS credentials were found: give the process a role, "
+                "or set client.access-key-id and client.secret-access-key",
+            )
 
     def _create_table(
         self,
