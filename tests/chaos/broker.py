@@ -10,6 +10,7 @@ Run it from the project's root: ``python -m tests.chaos.broker``, or ``make chao
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -26,7 +27,7 @@ from headgate_local.progress import PlainProgress
 from headgate_runtime.testing import eventually
 from headgate_schemas import Contracts
 
-from tests.load.bounds import Bound, report
+from tests.load.bounds import ROOT, Bound, report
 from tests.load.outputs import OUTPUT, SOURCE, exactness
 from tests.load.traffic import Pace, Traffic
 
@@ -38,6 +39,7 @@ KEYS = 10_000
 BEFORE_S, AFTER_S = 10.0, 20.0
 IN_SYNC_TIMEOUT_S, DRAIN_TIMEOUT_S = 120.0, 120.0
 LOOK_S = 0.25
+LOGS = ROOT / "build" / "chaos" / "broker-logs"
 SERVICES = [Replicas("enricher"), Replicas("writer", 2)]
 BOUNDS = (
     Bound("kills", at_least=1),
@@ -83,6 +85,8 @@ def main() -> int:
         progress = PlainProgress(sys.stderr)
         with Platform(Path(scratch), services=SERVICES, brokers=REPLICAS, progress=progress) as platform:
             figures, details = run(platform, kills)
+            if figures["missing"] or figures["events_not_stored"]:
+                details["logs"] = str(shutil.copytree(platform.stack.data / "run", LOGS, dirs_exist_ok=True))
     return report("chaos", "broker", figures, BOUNDS, details)
 
 
