@@ -12,6 +12,7 @@ IMAGES := producer enricher writer bedrock-local admin
 SOURCES := $(MEMBERS:%=%/src)
 EVENTS ?= 20000
 CHAOS ?= 0
+LAKE ?= files
 ACCEPT ?= 0
 LONG ?= 0
 FORM := $(if $(filter 1,$(LONG)),--long)
@@ -21,7 +22,7 @@ NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject
 export RUSTUP_AUTO_INSTALL := 0
 HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
-.PHONY: help setup native check test demo up down status bench bench-enricher chaos-enricher eval smoke-llama lock diagrams clean
+.PHONY: help setup native check test demo up down status bench bench-enricher chaos-enricher chaos-writer eval smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,8 +65,8 @@ test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on re
 	@$(if $(HAS_CARGO),,echo "no cargo: the writer is tested with fastavro alone")
 	$(BIN)/python -m pytest
 
-demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services)
-	$(BIN)/headgate demo run --events $(EVENTS) $(if $(filter 1,$(CHAOS)),--chaos)
+demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services, LAKE=seaweedfs)
+	$(BIN)/headgate demo run --events $(EVENTS) --lake $(LAKE) $(if $(filter 1,$(CHAOS)),--chaos)
 
 up: $(READY) ## Start the local stack and all services in the background
 	$(BIN)/headgate local up
@@ -86,6 +87,11 @@ chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model; run ou
 	$(BIN)/python -m tests.chaos.enricher $(FORM)
 	$(BIN)/python -m tests.chaos.throttle $(FORM)
 	$(BIN)/python -m tests.chaos.budget
+
+chaos-writer: $(READY) ## Take catalog, store and registry away from writers, fill their disk, kill a broker (LONG=1: longer; root)
+	$(BIN)/python -m tests.chaos.outages $(if $(filter 1,$(LONG)),,--quick)
+	$(BIN)/python -m tests.chaos.disk
+	$(BIN)/python -m tests.chaos.broker $(FORM)
 
 eval: $(READY) ## The risk agent's precision, recall, cost and latency, and injections against it (ACCEPT=1 pins its version)
 	$(BIN)/python -m tests.eval.risk $(if $(filter 1,$(ACCEPT)),--accept)

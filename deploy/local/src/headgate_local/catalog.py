@@ -8,7 +8,9 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 
 def create_tables(properties: dict[str, str]) -> None:
-    """Create the SQLite catalog's tables where they are missing; two processes doing so at once would collide."""
+    """Create a SQLite catalog's tables where they are missing; two processes doing so at once would collide."""
+    if properties["type"] != "sql":
+        return
     Path(properties["uri"].removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     catalog = SqlCatalog(**properties)
     catalog.engine.dispose()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 from headgate_runtime.errors import HeadgateError
 from pydantic import BaseModel, Field
 
+from headgate_local.lake import Lake
+
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
@@ -76,10 +78,12 @@ class Memory(BaseModel):
     Attributes:
         cluster_id: The Kafka cluster's id; the storage is formatted with it.
         ports: Loopback ports by the name of what listens there.
+        lake: Where the last run had its tables.
     """
 
     cluster_id: str = Field(default_factory=new_cluster_id)
     ports: dict[str, int] = Field(default_factory=dict)
+    lake: Lake = Lake.FILES
 
     @classmethod
     def load(cls, data: Path) -> Memory:

@@ -1,9 +1,10 @@
-"""One Kafka broker that is its own controller (KRaft), set for quick starts and quick recovery on a laptop."""
+"""Kafka brokers that are their own controllers (KRaft), set for quick starts and quick recovery on a laptop."""
 
 from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
@@ -16,24 +17,16 @@ from headgate_local.ports import HOST, answers
 from headgate_local.processes import ProcessSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from headgate_local.installation import Installation
 
-PORTS = ("kafka", "controller")
-
 SETTINGS = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
-    # one node: nothing can be replicated
-    "offsets.topic.replication.factor": "1",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
     # small internal topics; their partition counts are fixed when first used
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
@@ -51,33 +44,85 @@ SETTINGS = {
 }
 
 
-class KafkaServer:
-    """The broker of one data folder: its configuration, its command, its readiness."""
+_REPLICATED = (
+    "default.replication.factor",
+    "offsets.topic.replication.factor",
+    "transaction.state.log.replication.factor",
+    "share.coordinator.state.topic.replication.factor",
+)
+_IN_SYNC = ("min.insync.replicas", "transaction.state.log.min.isr", "share.coordinator.state.topic.min.isr")
+REPLICAS, REPLICAS_IN_SYNC = 3, 2
 
-    def __init__(self, data: Path, installation: Installation, ports: dict[str, int], *, heap: str) -> None:
+
+def broker_name(node: int) -> str:
+    """Name of a broker's process and port: ``kafka``, ``kafka-2``, ``kafka-3``, ..."""
+    return "kafka" if node == 1 else f"kafka-{node}"
+
+
+def port_names(node: int) -> tuple[str, str]:
+    """Names of a broker's ports: for clients, and for controllers."""
+    return broker_name(node), broker_name(node).replace("kafka", "controller")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What the brokers have in common.
+
+    Attributes:
+        cluster_id: The cluster's id.
+        brokers: How many there are.
+        ports: Ports by name.
+    """
+
+    cluster_id: str
+    brokers: int
+    ports: Mapping[str, int]
+
+    def settings(self) -> dict[str, str]:
+        """Voters and replication: three replicas, two of them in sync, where there are so many brokers."""
+        # static voters, unlike a dynamic quorum, may come back on other ports
+        nodes = range(1, self.brokers + 1)
+        voters = ",".join(f"{node}@{HOST}:{self.ports[port_names(node)[1]]}" for node in nodes)
+        replicas, in_sync = (REPLICAS, REPLICAS_IN_SYNC) if self.brokers >= REPLICAS else (1, 1)
+        return {
+            "controller.quorum.voters": voters,
+            **dict.fromkeys(_REPLICATED, str(replicas)),
+            **dict.fromkeys(_IN_SYNC, str(in_sync)),
+        }
+
+
+class KafkaServer:
+    """A broker of one data folder: its configuration, its command, its readiness."""
+
+    def __init__(self, data: Path, installation: Installation, cluster: Cluster, node: int, *, heap: str) -> None:
         self._installation = installation
-        self._folder = data / "kafka"
-        self._properties = data / "kafka.properties"
+        self._cluster = cluster
+        self._node = node
+        self._name = broker_name(node)
+        self._folder = data / self._name
+        self._properties = data / f"{self._name}.properties"
         self._log4j = data / "kafka.log4j2.properties"
         self._heap = heap
-        self._port = ports["kafka"]
-        self._controller = ports["controller"]
-        self._trained = installation.kafka_archive.with_name(f"{installation.kafka_archive.name}.{os.getpid()}.part")
-        self.bootstrap_servers = f"{HOST}:{self._port}"
+        self._port, self._controller = (cluster.ports[name] for name in port_names(node))
+        archive = installation.kafka_archive
+        self._trained = archive.with_name(f"{archive.name}.{node}.{os.getpid()}.part")
+        self._address = f"{HOST}:{self._port}"
 
-    def prepare(self, cluster_id: str) -> None:
+    def prepare(self) -> None:
         """Write the configuration, and format the storage where that was not done yet."""
-        settings = SETTINGS | {
-            "listeners": f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://{HOST}:{self._controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
-            # static voters, unlike a dynamic quorum, may come back on other ports
-            "controller.quorum.voters": f"1@{HOST}:{self._controller}",
+        settings = {
+            **SETTINGS,
+            **self._cluster.settings(),
+            "node.id": str(self._node),
+            "listeners": f"PLAINTEXT://{self._address},CONTROLLER://{HOST}:{self._controller}",
+            "advertised.listeners": f"PLAINTEXT://{self._address}",
             "log.dirs": str(self._folder),
         }
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
         with as_file(files("headgate_local").joinpath("kafka.log4j2.properties")) as log4j:
             self._log4j.write_bytes(log4j.read_bytes())
         if not (self._folder / "meta.properties").exists():
+            cluster_id = self._cluster.cluster_id
             format_storage = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
             jvm.run_java([*self._flags(), *format_storage], "format Kafka's storage")
 
@@ -85,7 +130,7 @@ class KafkaServer:
         """The broker's process; its first clean stop writes the class-data archive later starts use."""
         train = [] if self._installation.kafka_archive.exists() else [f"-XX:ArchiveClassesAtExit={self._trained}"]
         command = [jvm.java(), *jvm.COMMON_FLAGS, *train, *self._flags(), "kafka.Kafka", str(self._properties)]
-        return ProcessSpec("kafka", command, folder, self._not_ready, death_signal=signal.SIGTERM)
+        return ProcessSpec(self._name, command, folder, self._not_ready, death_signal=signal.SIGTERM)
 
     def keep_archive(self) -> None:
         """Give the archive a stopped broker has written its name."""
@@ -100,7 +145,7 @@ class KafkaServer:
 
     def _not_ready(self) -> str | None:
         # librdkafka waits longer and longer between its attempts to connect: ask it only when somebody listens
-        return kafka_not_ready(self.bootstrap_servers) if answers(self._port) else f"nothing listens on {self._port}"
+        return kafka_not_ready(self._address) if answers(self._port) else f"nothing listens on {self._port}"
 
 
 def kafka_not_ready(bootstrap_servers: str) -> str | None:

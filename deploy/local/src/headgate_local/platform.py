@@ -17,6 +17,7 @@ from headgate_local.config import inherited_environment
 from headgate_local.endpoints import FILE_NAME, Endpoints
 from headgate_local.folder import StackError, write_whole
 from headgate_local.http_ready import http_not_ready
+from headgate_local.lake import Lake
 from headgate_local.ports import HOST
 from headgate_local.processes import ProcessSpec, ServiceProcess, stop_together
 from headgate_local.progress import PlainProgress
@@ -83,17 +84,36 @@ class Platform:
         folder: Path,
         *,
         services: Sequence[Replicas] = SERVICES,
+        brokers: int = 1,
+        lake: Lake = Lake.FILES,
         progress: Progress | None = None,
         cache: Path | None = None,
     ) -> None:
-        """Describe a platform; nothing happens before ``start``. No services: the stack alone, without topics."""
+        """Describe a platform; nothing happens before ``start``.
+
+        Args:
+            folder: Where everything goes.
+            services: What to run; without any, the stack alone, without topics.
+            brokers: As in ``Stack``.
+            lake: As in ``Stack``.
+            progress: Told what happens; None prints plain lines to standard error.
+            cache: As in ``Stack``.
+        """
         self.folder = folder.absolute()
         self.processes: dict[str, ServiceProcess] = {}
         self.supervisor: Supervisor | None = None
         self._services = list(services)
         self._progress = PlainProgress(sys.stderr) if progress is None else progress
         names = [name for service in services for name in service.process_names()]
-        self.stack = Stack(self.folder / "data", bedrock=True, cache=cache, progress=self._progress, reserve=names)
+        self.stack = Stack(
+            self.folder / "data",
+            brokers=brokers,
+            bedrock=True,
+            lake=lake,
+            cache=cache,
+            progress=self._progress,
+            reserve=names,
+        )
 
     @property
     def endpoints(self) -> Endpoints:

@@ -1,4 +1,4 @@
-"""The embedded stack: Kafka, the schema registry, optionally local Bedrock, and an Iceberg catalog, in one data folder."""
+"""The embedded stack: Kafka, the schema registry, optionally local Bedrock, and a lake, in one data folder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from headgate_local import kafka, registry
+from headgate_local import kafka, registry, seaweedfs
 from headgate_local.config import LocalSettings
 from headgate_local.folder import FolderLock, Memory, StackError
 from headgate_local.http_ready import http_not_ready
 from headgate_local.identity import clean_leftovers
 from headgate_local.installation import install
+from headgate_local.lake import Lake, files_catalog
 from headgate_local.ports import HOST, choose_ports
 from headgate_local.processes import ProcessSpec, ServiceProcess, stop_together
 from headgate_local.progress import PlainProgress
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from headgate_local.installation import Installation
     from headgate_local.progress import Progress
 
 BEDROCK_PORT = "bedrock-local"
@@ -33,15 +35,18 @@ class Stack:
 
     Attributes:
         data: The data folder, absolute.
-        processes: What runs, by name (``kafka``, ``registry``, ``bedrock-local``), in the order of their start.
+        processes: What runs, by name, in the order of their start: ``seaweedfs``, ``registry``, ``kafka`` (and
+            ``kafka-2``, ...), ``bedrock-local``.
     """
 
     def __init__(
         self,
         data: Path,
         *,
+        brokers: int = 1,
         registry: bool = True,
         bedrock: bool = False,
+        lake: Lake = Lake.FILES,
         heap: str = "512m",
         cache: Path | None = None,
         progress: Progress | None = None,
@@ -51,28 +56,31 @@ class Stack:
 
         Args:
             data: Folder for everything the stack writes; locked while it runs.
+            brokers: Kafka's brokers; 3 and more replicate every topic three times, 0 runs no Kafka. A folder's number is
+                its first run's.
             registry: Whether to run the schema registry.
             bedrock: Whether to run the local Bedrock endpoint.
-            heap: Kafka's maximal heap, in the JVM's notation.
+            lake: Where tables are.
+            heap: A broker's maximal heap, in the JVM's notation.
             cache: Folder of the shared downloads; None takes the user's.
             progress: Told what happens; None prints plain lines to standard error.
             reserve: Further names to remember a free port for; see ``port``.
         """
         self.data = data.absolute()
         self.processes: dict[str, ServiceProcess] = {}
-        self._with_registry, self._with_bedrock = registry, bedrock
+        self._brokers, self._with_registry, self._with_bedrock, self._lake = brokers, registry, bedrock, lake
         self._heap = heap
         self._cache = LocalSettings().cache if cache is None else cache.absolute()
         self._progress = PlainProgress(sys.stderr) if progress is None else progress
         self._reserve = tuple(reserve)
         self._lock = FolderLock(self.data)
         self._memory = Memory()
-        self._kafka: kafka.KafkaServer | None = None
+        self._kafka: list[kafka.KafkaServer] = []
 
     @property
     def bootstrap_servers(self) -> str:
-        """Kafka's address."""
-        return f"{HOST}:{self.port('kafka')}"
+        """Kafka's addresses, with commas between."""
+        return ",".join(f"{HOST}:{self.port(kafka.broker_name(node))}" for node in self._nodes)
 
     @property
     def registry_url(self) -> str:
@@ -87,12 +95,10 @@ class Stack:
     @property
     def catalog(self) -> dict[str, str]:
         """Properties of the Iceberg catalog, for ``pyiceberg.catalog.load_catalog(**catalog)``."""
-        return {
-            "name": "headgate",
-            "type": "sql",
-            "uri": f"sqlite:///{self.data / 'iceberg' / 'catalog.db'}",
-            "warehouse": f"file://{self.data / 'iceberg' / 'warehouse'}",
-        }
+        if self._lake is Lake.FILES:
+            return files_catalog(self.data)
+        server = seaweedfs.SeaweedServer(self.data, self._memory.ports)
+        return seaweedfs.catalog(server.store_url, server.catalog_url)
 
     def port(self, name: str) -> int:
         """The port of a part that runs, or of a reserved name; StackError for another."""
@@ -120,8 +126,8 @@ class Stack:
     def stop(self) -> None:
         """Stop everything; harmless when it does not run."""
         stop_together(self.processes.values())
-        if self._kafka is not None:
-            self._kafka.keep_archive()
+        for server in self._kafka:
+            server.keep_archive()
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -137,34 +143,53 @@ class Stack:
         run = self.data / "run"
         for name in clean_leftovers(run):
             self._progress.say(f"ended {name}, left by a run that was killed")
-        installation = install(self._cache, self._progress)
-        self._remember_ports()
-        (self.data / "iceberg" / "warehouse").mkdir(parents=True, exist_ok=True)
-        if self._with_registry:  # first, because it takes longest
-            server = registry.RegistryServer(self.data, installation, self._memory.ports)
-            server.prepare()
-            self._launch(server.spec(run))
-        self._kafka = kafka.KafkaServer(self.data, installation, self._memory.ports, heap=self._heap)
-        self._kafka.prepare(self._memory.cluster_id)
-        self._launch(self._kafka.spec(run))
+        self._remember()
+        if self._lake is Lake.SEAWEEDFS:
+            store = seaweedfs.SeaweedServer(self.data, self._memory.ports)
+            store.prepare()
+            self._launch(store.spec(run))
+        else:
+            (self.data / "iceberg" / "warehouse").mkdir(parents=True, exist_ok=True)
+        if self._brokers or self._with_registry:
+            self._start_jvms(run, install(self._cache, self._progress))
         if self._with_bedrock:
             self._launch(self._bedrock(run))
         for process in self.processes.values():
             process.wait_ready()
             self._progress.say(f"{process.name} is ready after {time.monotonic() - began:.1f} s")
 
+    def _start_jvms(self, run: Path, installation: Installation) -> None:
+        if self._with_registry:  # first, because it takes longest
+            server = registry.RegistryServer(self.data, installation, self._memory.ports)
+            server.prepare()
+            self._launch(server.spec(run))
+        for node in self._nodes:
+            cluster = kafka.Cluster(self._memory.cluster_id, self._brokers, self._memory.ports)
+            broker = kafka.KafkaServer(self.data, installation, cluster, node, heap=self._heap)
+            self._kafka.append(broker)
+            broker.prepare()
+            self._launch(broker.spec(run))
+
     def _launch(self, spec: ProcessSpec) -> None:
         self.processes[spec.name] = ServiceProcess(spec)
         self.processes[spec.name].start()
 
-    def _remember_ports(self) -> None:
+    @property
+    def _nodes(self) -> range:
+        return range(1, self._brokers + 1)
+
+    def _remember(self) -> None:
         self._memory = Memory.load(self.data)
-        names = [*kafka.PORTS, *self._reserve]
+        names = [name for node in self._nodes for name in kafka.port_names(node)]
+        names += self._reserve
         names += registry.PORTS if self._with_registry else ()
         names += [BEDROCK_PORT] if self._with_bedrock else []
+        names += seaweedfs.PORTS if self._lake is Lake.SEAWEEDFS else ()
         saved = self._memory.ports
-        self._memory.ports = choose_ports(names, saved)
-        Memory(cluster_id=self._memory.cluster_id, ports=saved | self._memory.ports).save(self.data)
+        ports = choose_ports(names, saved)
+        self._memory = Memory(cluster_id=self._memory.cluster_id, ports=saved | ports, lake=self._lake)
+        self._memory.save(self.data)
+        self._memory.ports = ports
 
     def _bedrock(self, folder: Path) -> ProcessSpec:
         port = self.port(BEDROCK_PORT)

@@ -139,7 +139,8 @@ def why_stalled(sinks: Iterable[Sink], limit_s: float) -> str | None:
     """Say which table has not taken a record for too long, and why; None where none, or a person is waited for."""
     for sink in sinks:
         if sink.parked is None and sink.stalled_s > limit_s:
-            return f"{sink.parts.table}: nothing committed for {sink.stalled_s:.0f} s: {sink.parts.committer.failure}"
+            why = sink.parts.committer.failure or "what was asked of the catalog or a store is not answered yet"
+            return f"{sink.parts.table}: nothing committed for {sink.stalled_s:.0f} s: {why}"
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 from headgate_runtime.errors import UnavailableError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from pyiceberg.table import Table as PyIcebergTable
+    from pyiceberg.table.update import UpdatesAndRequirements
 
-_T = TypeVar("_T")
 _log = structlog.get_logger()
 
 # Replicas that meet a new version at once widen the same table; the loser sees the winner's work the second time.
@@ -100,16 +100,19 @@ class IcebergTable:
         try:
             files = tuple(self._files.write(self._table, rows))
         except OSError as error:
-            raise UnavailableError(f"the store does not take files of {self.name}: {_reason(error)}") from error
+            raise UnavailableError(_untaken(self.name, error)) from error
         return Written(files, sum(file.file_size_in_bytes for file in files))
 
     def commit(self, head: Head, written: Written, positions: Positions) -> Head:
         """Append files and map; see the protocol for errors."""
         if head.snapshot_id != _snapshot_id(self._table):
             raise ConflictError(f"{self.name} was refreshed since snapshot {head.snapshot_id}")
-        return self._sent(lambda: self._append(written.files, positions))
+        updates, requirements = self._append(written.files, positions)
+        self._sent(lambda: self._table._do_commit(updates, requirements))  # noqa: SLF001 - see the class
+        return self._head()
 
-    def _append(self, files: Sequence[object], positions: Positions) -> Head:
+    def _append(self, files: Sequence[object], positions: Positions) -> UpdatesAndRequirements:
+        """Write manifests for the files; nothing of it is the table's before the commit is sent."""
         table = self._table
         update = table.transaction().update_snapshot(snapshot_properties={PROPERTY: positions.dump()})
         append = update.merge_append()
@@ -117,13 +120,14 @@ class IcebergTable:
             if not isinstance(file, IcebergFile):
                 raise TypeError(f"not a file of {self.name}: {file!r}")
             append.append_data_file(file)
-        # The producer's own commit() would go through the library's retry and clean-up (see the class).
-        updates, requirements = append._commit()  # noqa: SLF001 - see above
+        try:
+            # The producer's own commit() would go through the library's retry and clean-up (see the class).
+            updates, requirements = append._commit()  # noqa: SLF001 - see above
+        except OSError as error:
+            raise UnavailableError(_untaken(self.name, error)) from error
         if expired := self._expired():
             updates = (*updates, RemoveSnapshotsUpdate(snapshot_ids=expired))
-        same_table = AssertTableUUID(uuid=table.metadata.table_uuid)
-        table._do_commit(updates, (*requirements, same_table))  # noqa: SLF001 - see above
-        return self._head()
+        return updates, (*requirements, AssertTableUUID(uuid=table.metadata.table_uuid))
 
     def _expired(self) -> list[int]:
         """Return the oldest snapshots beyond those to keep, a quarter of that number at a time."""
@@ -133,9 +137,9 @@ class IcebergTable:
         named = {ref.snapshot_id for ref in self._table.metadata.refs.values()}
         return [each.snapshot_id for each in snapshots[: -self._keep_snapshots] if each.snapshot_id not in named]
 
-    def _sent(self, commit: Callable[[], _T]) -> _T:
+    def _sent(self, commit: Callable[[], None]) -> None:
         try:
-            return commit()
+            commit()
         except CommitFailedException as error:
             raise ConflictError(str(error)) from error
         except Exception as error:  # whatever it was, the catalog may have taken the commit
@@ -147,9 +151,10 @@ class IcebergTable:
         return Head(_snapshot_id(self._table), positions_of(_lineage(self._table)), layout)
 
 
-def _reason(error: OSError) -> str:
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return f"the disk is full, free some of it: {error!r}" if full else repr(error)
+def _untaken(name: str, error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"the disk that holds {name} is full: free space on it, or make it larger ({error})"
+    return f"the store does not take files of {name}: {error!r}"
 
 
 def _snapshot_id(table: PyIcebergTable) -> int | None:

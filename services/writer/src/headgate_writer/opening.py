@@ -95,6 +95,8 @@ def _create(catalog: Catalog, contract: TableContract, schema: pa.Schema, sort_b
     with contextlib.suppress(NamespaceAlreadyExistsError):
         catalog.create_namespace(contract.name.rpartition(".")[0])
     transaction = catalog.create_table_transaction(contract.name, schema, properties=dict(CREATION_PROPERTIES))
+    if transaction.table_metadata.spec().fields:  # SeaweedFS hands out what another replica has made meanwhile
+        raise TableAlreadyExistsError(contract.name)
     with transaction:
         with transaction.update_spec() as spec:
             for part in contract.partition_by:

@@ -76,5 +76,6 @@ class Table(Protocol):
 
         Raises:
             ConflictError: It is not; nothing landed.
+            UnavailableError: The store does not take the files a commit needs; nothing was sent.
             UnknownOutcomeError: Anything else happened; it may have landed.
         """

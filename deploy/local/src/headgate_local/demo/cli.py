@@ -15,6 +15,7 @@ from rich.table import Table
 from headgate_local.demo.query import query as run_query
 from headgate_local.demo.run import DemoOptions, DemoRun, write_report
 from headgate_local.figures import write_figures
+from headgate_local.lake import Lake  # noqa: TC001 - typer resolves annotations at run time
 from headgate_local.progress import PlainProgress, TerminalProgress
 
 app = typer.Typer(
@@ -32,12 +33,14 @@ def run(
     events: Annotated[int, typer.Option(min=100, help="Events to send.")] = DemoOptions.events,
     rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = DemoOptions.rate,
     chaos: Annotated[bool, typer.Option(help="Kill the enricher and the writer three times each.")] = False,
+    *,
+    lake: Annotated[Lake, typer.Option(help="Where the tables are.")] = DemoOptions.lake,
     folder: Folder = FOLDER,
     json: Json = False,
 ) -> None:
     """Run it; exits 1 when anything is lost, doubled or wrong."""
     console = Console(stderr=json)
-    options = DemoOptions(events=events, rate=rate, chaos=chaos)
+    options = DemoOptions(events=events, rate=rate, chaos=chaos, lake=lake)
     progress = TerminalProgress(console) if console.is_terminal else PlainProgress(sys.stderr)
     try:
         report = DemoRun(options, folder.absolute(), progress).execute()

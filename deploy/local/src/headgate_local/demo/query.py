@@ -1,4 +1,4 @@
-"""SQL over the table a demo left, with everything stopped: the catalog and its files are enough."""
+"""SQL over the table a demo left, with everything stopped but the lake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import duckdb
 from headgate_schemas import Contracts, latest_rows
 
 from headgate_local.demo import lakehouse
-from headgate_local.folder import StackError
+from headgate_local.folder import Memory, StackError
 from headgate_local.stack import Stack
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ def query(sql: str, folder: Path, topic: str = "enriched-events") -> tuple[list[
     Raises:
         StackError: There is no table yet, or the statement is wrong; the text says which.
     """
-    contract = Contracts.load().topic(topic).table
-    catalog = Stack(folder / "data").catalog
-    if contract is None or not (folder / "data" / "iceberg" / "catalog.db").exists():
+    contract, data = Contracts.load().topic(topic).table, folder / "data"
+    if contract is None or not data.exists():
         raise StackError(f"{folder} holds no table: run `make demo` first")
-    table = lakehouse.open_table(catalog, contract.name)
-    if table is None:
-        raise StackError(f"{contract.name} does not exist yet: run `make demo` first")
-    with duckdb.connect() as connection:
+    with Stack(data, brokers=0, registry=False, lake=Memory.load(data).lake) as stack:
+        table = lakehouse.open_table(stack.catalog, contract.name)
+        if table is None:
+            raise StackError(f"{contract.name} does not exist yet: run `make demo` first")
         rows = table.scan().to_arrow()
+    with duckdb.connect() as connection:
         connection.register("events", rows)
         if contract.versions is not None:
             connection.execute(

@@ -23,6 +23,7 @@ from headgate_local.demo.reviewer import Reviewed, answer_some
 from headgate_local.demo.verify import compare, read_topic, values_by_event
 from headgate_local.folder import LOCK_NAME, FolderLock, StackError
 from headgate_local.identity import clean_leftovers
+from headgate_local.lake import Lake
 from headgate_local.platform import Platform
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class DemoOptions:
         chaos: Kill the enricher and the writer three times each on the way.
         model_outage: Take the model away for two seconds in the middle.
         seed: Of the synthetic half.
+        lake: Where the tables are.
     """
 
     events: int = 20_000
@@ -61,6 +63,7 @@ class DemoOptions:
     chaos: bool = False
     model_outage: bool = True
     seed: int = 7
+    lake: Lake = Lake.FILES
 
     @property
     def load_s(self) -> float:
@@ -105,7 +108,7 @@ class DemoRun:
         self._options = options
         self._folder = folder
         self._say = progress.say
-        self._platform = Platform(folder, progress=progress)
+        self._platform = Platform(folder, lake=options.lake, progress=progress)
         contracts = Contracts.load()
         self._source = contracts.topic(SOURCE_TOPIC)
         enriched = contracts.topic(ENRICHED_TOPIC)
