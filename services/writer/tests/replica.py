@@ -13,6 +13,9 @@ from headgate_runtime.records import OutgoingRecord, Record
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer, MemoryProducer
 from headgate_writer.commit import Committer
 from headgate_writer.decode import BatchDecoder
+from headgate_writer.maintenance.background import Background
+from headgate_writer.maintenance.metrics import MaintenanceMetrics
+from headgate_writer.maintenance.upkeep import Upkeep
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.outbox import Outbox
 from headgate_writer.policy import CommitPolicy
@@ -93,6 +96,7 @@ class Replica:
     accepted_losses: tuple[str, ...] = ()
     max_buffered_bytes: int = 1 << 30
     make_sink: Callable[..., Sink] = Sink
+    maintainers: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
@@ -111,10 +115,19 @@ class Replica:
             event_time=("at",),
         )
         self.sink = self.make_sink(parts, WriterMetrics(self.metrics), clock=self._clock, clock_ms=lambda: 2_000)
+        upkeep = Upkeep(
+            self.maintainers,
+            Background(),
+            MaintenanceMetrics(self.metrics),
+            interval_s=1.0,
+            clock=self._clock,
+            rng=random.SystemRandom(),
+        )
         self.worker = WriterWorker(
             {"events": self.sink},
             self.consumer,
             outbox,
+            upkeep=upkeep,
             identify=lambda: {"events": self.life},
             max_buffered_bytes=self.max_buffered_bytes,
             accepted_losses=self.accepted_losses,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,9 @@ from opentelemetry.trace import get_tracer
 
 from headgate_writer.catalog import open_catalog
 from headgate_writer.commit import Committer
-from headgate_writer.control import commit_router
+from headgate_writer.control import writer_router
 from headgate_writer.decode import BatchDecoder
+from headgate_writer.maintenance.composition import retention_of, upkeep_of
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.opening import open_table
 from headgate_writer.outbox import Outbox
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
     from headgate_writer.config import Settings
+    from headgate_writer.iceberg import IcebergTable
 
 
 def build(settings: Settings) -> Service:
@@ -60,10 +62,12 @@ def build(settings: Settings) -> Service:
     parts = _Parts(settings, load_contracts(settings), registry, catalog, outbox)
     shown = WriterMetrics(metrics)
     sinks = {topic: _sink(settings, parts.of(life), shown) for topic, life in identify().items()}
+    upkeep = upkeep_of(settings.maintain, parts.tables, metrics, clock_ms)
     worker = WriterWorker(
         sinks,
         consumer,
         outbox,
+        upkeep=upkeep,
         identify=identify,
         max_buffered_bytes=settings.max_buffered_bytes,
         accepted_losses=settings.accepted_losses,
@@ -83,9 +87,9 @@ def build(settings: Settings) -> Service:
         metrics=metrics,
         ready=partial(why_stalled, sinks, settings.unready_after_s),
         healthy=partial(why_stalled, sinks, settings.unhealthy_after_s),
-        info=lambda: {"tables": [sink.info() for sink in sinks.values()]},
+        info=lambda: {"tables": [sink.info() for sink in sinks.values()], "maintenance": upkeep.info()},
         close=catalog.close,
-        routers=[commit_router(worker.request_commit)],
+        routers=[writer_router(worker.request_commit, upkeep.request)],
     )
 
 
@@ -123,13 +127,18 @@ def load_contracts(settings: Settings) -> Contracts:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Makes the parts of each topic's sink; tables are created and widened here, before their first row."""
+    """Makes the parts of each topic's sink; tables are created and widened here, before their first row.
+
+    Attributes:
+        tables: What was opened so far, by name, with the path of its event time.
+    """
 
     settings: Settings
     contracts: Contracts
     registry: SchemaRegistry
     catalog: Catalog
     outbox: Outbox
+    tables: dict[str, tuple[IcebergTable, tuple[str, ...] | None]] = field(default_factory=dict)
 
     def of(self, life: Incarnation) -> SinkParts:
         try:
@@ -140,7 +149,10 @@ class _Parts:
             decoder = self._decoder(contract)
         except ContractError as error:
             raise ConfigurationError(str(error)) from error
-        settings, event_time = self.settings, contract.fields.event_time
+        settings = self.settings
+        event_time = tuple(contract.fields.event_time.split(".")) if contract.fields.event_time else None
+        table = open_table(self.catalog, contract.table, decoder.schema, retention=retention_of(settings))
+        self.tables[contract.table.name] = table, event_time
         return SinkParts(
             topic=life.topic,
             table=contract.table.name,
@@ -148,14 +160,15 @@ class _Parts:
             letters=letters,
             outbox=self.outbox,
             committer=Committer(
-                open_table(self.catalog, contract.table, decoder.schema, keep_snapshots=settings.keep_snapshots),
+                table,
                 life,
                 clock=time.monotonic,
                 rng=random.SystemRandom(),
                 accepted=str(life) in settings.accepted_incarnations,
+                files_hold_s=settings.maintain.orphan_age_s / 2,
             ),
             policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
-            event_time=tuple(event_time.split(".")) if event_time else None,
+            event_time=event_time,
         )
 
     def _decoder(self, contract: TopicContract) -> BatchDecoder:

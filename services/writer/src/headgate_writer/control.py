@@ -1,12 +1,17 @@
-"""The writer's own endpoint beside the runtime's."""
+"""The writer's own endpoints beside the runtime's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003 - FastAPI resolves annotations at run time
+from collections.abc import Callable, Collection, Mapping  # noqa: TC003 - FastAPI resolves annotations at run time
+from typing import Any, Final
 
-from fastapi import APIRouter
-from headgate_runtime.access import REFUSALS, ControlCaller, audited
-from pydantic import BaseModel
+from fastapi import APIRouter, HTTPException
+from headgate_runtime.access import REFUSALS, ControlCaller, Problem, audited
+from pydantic import BaseModel, ConfigDict, Field
+
+_UNKNOWN: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"model": Problem, "description": "A table is none of this writer's."}
+}
 
 
 class CommitRequested(BaseModel):
@@ -15,8 +20,46 @@ class CommitRequested(BaseModel):
     requested: bool = True
 
 
-def commit_router(request_commit: Callable[[], None]) -> APIRouter:
-    """Make the router of ``POST /control/commit``."""
+class MaintainRequest(BaseModel):
+    """Which tables to maintain; all of this writer's where none is named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tables: list[str] | None = Field(default=None, min_length=1)
+
+
+class MaintenanceOfTable(BaseModel):
+    """What becomes of the request for one table; /info and the metrics show how it went.
+
+    Attributes:
+        table: The table.
+        maintained_here: Whether this replica does it; otherwise ask the one that owns the topic's lowest partition.
+        will: What is done, in this order, as far as anything is due; safety ages hold as ever.
+    """
+
+    table: str
+    maintained_here: bool
+    will: list[str]
+
+
+class MaintenanceRequested(BaseModel):
+    """The request was taken."""
+
+    tables: list[MaintenanceOfTable]
+
+
+_STEPS: Final = [
+    "expire snapshots beyond those to keep",
+    "list the store",
+    "delete files whose time is up",
+    "compact small files of every partition",
+]
+
+
+def writer_router(
+    request_commit: Callable[[], None], request_maintenance: Callable[[Collection[str] | None], Mapping[str, bool]]
+) -> APIRouter:
+    """Make the router of ``POST /control/commit`` and ``POST /control/maintain``."""
     router = APIRouter(prefix="/control", tags=["control"], responses=REFUSALS)
 
     @router.post("/commit", status_code=202)
@@ -25,5 +68,21 @@ def commit_router(request_commit: Callable[[], None]) -> APIRouter:
         with audited(caller, "commit"):
             request_commit()
         return CommitRequested()
+
+    @router.post("/maintain", status_code=202, responses=_UNKNOWN)
+    def maintain(caller: ControlCaller, request: MaintainRequest | None = None) -> MaintenanceRequested:
+        """Expire, delete and compact as soon as possible instead of when it is due."""
+        named = request.tables if request else None
+        try:
+            with audited(caller, "maintain", tables=named):
+                taken = request_maintenance(named)
+        except KeyError as error:
+            raise HTTPException(404, f"{error} is no table of this writer; /info lists those it has") from error
+        return MaintenanceRequested(
+            tables=[
+                MaintenanceOfTable(table=table, maintained_here=here, will=_STEPS if here else [])
+                for table, here in taken.items()
+            ]
+        )
 
     return router

@@ -15,3 +15,7 @@ class UnknownOutcomeError(HeadgateError):
 
 class UnsafeToWriteError(HeadgateError):
     """Table and topic no longer fit together: going on would lose or double rows, so a person has to look."""
+
+
+class SourcesGoneError(HeadgateError):
+    """Files that were compacted are no longer live as they were read: what was made of them is of no use."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as PyIcebergTable
 
+    from headgate_writer.maintenance.retention import Retention
+
 # Set when a table is created and left alone afterwards: they are the operator's from then on.
 CREATION_PROPERTIES: Mapping[str, str] = {
     "write.parquet.compression-codec": "zstd",
@@ -42,7 +44,7 @@ _log = structlog.get_logger()
 
 
 def open_table(
-    catalog: Catalog, contract: TableContract, schema: pa.Schema, *, keep_snapshots: int = 200
+    catalog: Catalog, contract: TableContract, schema: pa.Schema, *, retention: Retention | None = None
 ) -> IcebergTable:
     """Open a topic's table: create it where it is missing, add the columns a newer contract has.
 
@@ -52,7 +54,7 @@ def open_table(
         catalog: The catalog.
         contract: Name and partitioning.
         schema: All columns, as :func:`headgate_writer.schema.stored_schema` gives them.
-        keep_snapshots: As in :class:`IcebergTable`.
+        retention: As in :class:`IcebergTable`.
 
     Raises:
         ConfigurationError: The table has columns these rows cannot fill.
@@ -60,7 +62,7 @@ def open_table(
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return IcebergTable(_open_once(catalog, contract, schema), keep_snapshots)
+            return IcebergTable(_open_once(catalog, contract, schema), retention)
         except (CommitFailedException, TableAlreadyExistsError) as error:
             if attempt == _ATTEMPTS:
                 raise UnavailableError(f"{contract.name}: others keep changing the table: {error}") from error

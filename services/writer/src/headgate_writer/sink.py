@@ -95,6 +95,11 @@ class Sink:
         return bool(self._held) or self._buffer is not None or self._in_flight is not None
 
     @property
+    def leads(self) -> bool:
+        """Tell whether this replica owns the topic's lowest partition: it maintains the table."""
+        return 0 in self._next
+
+    @property
     def held(self) -> bool:
         """Tell whether records wait to be decoded because the registry is away."""
         return bool(self._held)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from headgate_runtime.kafka.protocols import RecordConsumer
 
+    from headgate_writer.maintenance.upkeep import Upkeep
     from headgate_writer.outbox import Outbox
     from headgate_writer.positions import Incarnation
     from headgate_writer.sink import Sink
@@ -47,6 +48,7 @@ class WriterWorker:
         consumer: RecordConsumer,
         outbox: Outbox,
         *,
+        upkeep: Upkeep,
         identify: Callable[[], Mapping[str, Incarnation]],
         max_buffered_bytes: int,
         accepted_losses: Collection[str] = (),
@@ -60,6 +62,7 @@ class WriterWorker:
             sinks: By topic.
             consumer: The loop's consumer.
             outbox: Dead letters of all sinks.
+            upkeep: Maintenance of the tables.
             identify: Asks the brokers which incarnation of each topic they have.
             max_buffered_bytes: Decoded bytes, all sinks together, above which consumption pauses.
             accepted_losses: ``topic/partition/offset`` of positions from which records may be missing.
@@ -70,6 +73,7 @@ class WriterWorker:
         self._sinks = sinks
         self._consumer = consumer
         self._outbox = outbox
+        self._upkeep = upkeep
         self._identify = identify
         self._max_buffered_bytes = max_buffered_bytes
         self._accepted_losses = frozenset(accepted_losses)
@@ -119,7 +123,7 @@ class WriterWorker:
             self._sinks[topic].take(own)
 
     def tick(self, *, draining: bool) -> None:
-        """Send dead letters, commit what is due, all of it while draining, and place partitions that wait for it."""
+        """Send dead letters, commit what is due, all of it while draining, maintain, and place partitions that wait."""
         self._outbox.pump()
         force = draining or self._commit_requested.is_set()
         self._commit_requested.clear()
@@ -127,6 +131,8 @@ class WriterWorker:
             if sink.held:
                 sink.retry()
             self._step(sink, force=force)
+            if not draining:
+                self._upkeep.tend(sink.parts.table, leads=sink.leads, free=sink.parts.committer.batch is None)
         if self._clock() >= self._tell_not_before:
             self._tell_not_before = self._clock() + _TELL_EVERY_S
             self._tell_group()
@@ -144,7 +150,8 @@ class WriterWorker:
         return any(sink.busy for sink in self._sinks.values())
 
     def close(self) -> None:
-        """Close the dead letters' producer."""
+        """Close the dead letters' producer, and wait a moment for what maintenance is doing."""
+        self._upkeep.close()
         self._outbox.close()
 
     def _step(self, sink: Sink, *, force: bool) -> Outcome:
