@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 from headgate_writer.errors import SourcesGoneError, UnknownOutcomeError
-from headgate_writer.maintenance.compaction import compact
-from headgate_writer.maintenance.maintainer import Between, Pause, Work
+from headgate_writer.maintenance.compaction import Compacted, compact
 from headgate_writer.maintenance.packing import CompactionPolicy
 from headgate_writer.maintenance.retention import Retention
 from headgate_writer.positions import PROPERTY
 from pyiceberg.manifest import ManifestContent
 from pyiceberg.table.snapshots import Operation
+from pyiceberg.transforms import IdentityTransform
+
 from .upkept import BY_DAY, TOPIC, UpkeptTable, drive, rows
 
 if TYPE_CHECKING:
@@ -54,6 +55,20 @@ def test_small_files_become_one_sorted_by_event_time_and_rows_and_positions_stay
     assert snapshot.summary.additional_properties["total-records"] == "12"
 
 
+def test_a_table_s_own_sort_order_goes_before_event_time(upkept: UpkeptTable) -> None:
+    with upkept.table().update_sort_order() as order:
+        order.desc("_partition", IdentityTransform()).asc("_offset", IdentityTransform())
+    for _ in range(2):
+        upkept.store(partition=0)
+        upkept.store(partition=1)
+    upkept.maintain()
+    (file,) = upkept.survey().files
+    found = pq.read_table(Path(file.path.removeprefix("file://")))
+    assert found["_partition"].to_pylist() == [1, 1, 0, 0]
+    assert found["_offset"].to_pylist() == [0, 1, 0, 1]
+    upkept.assert_whole()
+
+
 def test_each_partition_value_is_compacted_by_itself(upkept: UpkeptTable) -> None:
     for _ in range(4):
         upkept.store(4, days=2)
@@ -65,18 +80,9 @@ def test_each_partition_value_is_compacted_by_itself(upkept: UpkeptTable) -> Non
 def test_what_was_stored_while_a_compaction_ran_is_kept(upkept: UpkeptTable) -> None:
     for _ in range(4):
         upkept.store()
-    steps = upkept.maintainer.round()
-    answer: Any = None
-    while True:
-        try:
-            wait = steps.send(answer)
-        except StopIteration:
-            break
-        answer = wait.run() if isinstance(wait, Work) else None
-        if isinstance(wait, Between | Pause):
-            upkept.store()
+    drive(upkept.maintainer.round(), until=lambda found: upkept.store() if isinstance(found, Compacted) else False)
     upkept.assert_whole()
-    assert live(upkept) < len(upkept.stored())
+    assert live(upkept) == 2
 
 
 def test_a_compaction_whose_sources_are_gone_is_thrown_away(upkept: UpkeptTable) -> None:

@@ -71,7 +71,10 @@ def test_many_rows_that_compress_to_nothing_count_by_their_number() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 100 * MB), st.integers(0, 3)), max_size=60), st.booleans())
-def test_a_merge_has_two_files_at_least_fits_its_target_and_ends(found: list[tuple[int, int]], everything: bool) -> None:  # noqa: FBT001 - drawn
+def test_a_merge_has_two_files_at_least_fits_its_target_and_ends(
+    found: list[tuple[int, int]],
+    everything: bool,  # noqa: FBT001 - drawn
+) -> None:
     files = [file(number, size, partition=partition) for number, (size, partition) in enumerate(found)]
     for _ in range(len(files) + 1):
         plan = POLICY.plan(files, {}, target_bytes=48 * MB, everything=everything)

@@ -23,7 +23,7 @@ from headgate_writer.positions import Incarnation
 from headgate_writer.schema import stored_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from headgate_writer.iceberg import IcebergTable
     from pyiceberg.catalog import Catalog
@@ -144,15 +144,14 @@ class UpkeptTable:
         return sorted(path.name for path in self.files() if path.name not in self.survey().names())
 
 
-def drive(steps: Generator[Any, Any, bool]) -> bool:
-    """Run a round to its end on this thread, without waiting."""
+def drive(steps: Generator[Any, Any, bool], *, until: Callable[[Any], bool] = lambda _: False) -> bool:
+    """Run a round on this thread without waiting, to its end or until something came out of it; then it is killed."""
     answer: Any = None
-    while True:
+    while not until(answer):
         try:
             wait = steps.send(answer)
         except StopIteration as end:
             return bool(end.value)
-        try:
-            answer = wait.run() if isinstance(wait, Work) else None
-        except Exception as error:  # noqa: BLE001 - handed to the round, as the upkeep does
-            wait, answer = steps.throw(error), None
+        answer = wait.run() if isinstance(wait, Work) else None
+    steps.close()
+    return True

@@ -10,6 +10,7 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, Valida
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.manifest import ManifestContent
+from pyiceberg.table import Transaction
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
 
@@ -31,6 +32,18 @@ if TYPE_CHECKING:
     from headgate_writer.maintenance.retention import Retention
 
 _T = TypeVar("_T")
+
+
+class _Unstaged(Transaction):
+    """A transaction that stages nothing, so that its metadata is the table's.
+
+    pyiceberg copies all of it, each snapshot, whenever it is asked for: a dozen times a commit, and most of its time.
+    """
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The table's metadata; nobody changes it in place."""
+        return self._table.metadata
 
 
 class IcebergTable:
@@ -130,7 +143,7 @@ class IcebergTable:
         if head.layout != compacted.layout:
             raise SourcesGoneError(f"{self.name} has another schema or partitioning than its compacted files")
         properties = {PROPERTY: head.positions.dump()}
-        update = ReplaceFiles(self._table.transaction(), self._table.io, compacted, properties)
+        update = ReplaceFiles(_Unstaged(self._table), self._table.io, compacted, properties)
         try:
             self._require_no_row_deletes()
             updates, requirements = update._commit()  # noqa: SLF001 - see the class
@@ -154,7 +167,7 @@ class IcebergTable:
         return True
 
     def _append(self, files: Sequence[object], positions: Positions) -> Head:
-        update = self._table.transaction().update_snapshot(snapshot_properties={PROPERTY: positions.dump()})
+        update = _Unstaged(self._table).update_snapshot(snapshot_properties={PROPERTY: positions.dump()})
         append = update.merge_append()
         for file in files:
             if not isinstance(file, IcebergFile):
