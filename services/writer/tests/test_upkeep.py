@@ -31,6 +31,7 @@ class Script:
     rounds: list[bool] = field(default_factory=list)
     steps: list[Any] = field(default_factory=list)
     closed: int = 0
+    doing: str | None = None
     failure: str | None = None
     small = condemned = 0
 

@@ -85,6 +85,7 @@ class Maintainer:
 
     Attributes:
         table: The table.
+        doing: What the round is about now: expire, survey, list, delete, compact; None between rounds.
         small: Small files at the last survey.
         failure: Why the last round failed, None where it did not.
     """
@@ -114,6 +115,7 @@ class Maintainer:
             rng: Jitter between attempts to commit.
         """
         self.table = table
+        self.doing: str | None = None
         self.small = 0
         self.failure: str | None = None
         self._metrics = metrics
@@ -158,6 +160,7 @@ class Maintainer:
         return undeleted or plan.more
 
     def _expire(self) -> Generator[Wait, Any, Head]:
+        self.doing = "expire"
         head = yield from self._look()
         try:
             if self.table.expire(head):
@@ -172,6 +175,7 @@ class Maintainer:
         return self.table.refresh()
 
     def _survey(self) -> Generator[Wait, Any, Survey]:
+        self.doing = "survey"
         metadata, location, io = self.table.metadata, self.table.metadata_location, self.table.io
         survey: Survey = yield Work(partial(self._reachability.survey, metadata, location, io))
         if self._last is not None:
@@ -188,6 +192,7 @@ class Maintainer:
 
     def _list(self, survey: Survey) -> Generator[Wait, Any, None]:
         """Condemn what the store holds and nothing refers to; the survey that follows spares what was just committed."""
+        self.doing = "list"
         before_ms = int(self._clock_ms() - self._deletion.orphan_age_s * 1000)
         files = list_files(self.table.metadata, self.table.io)
         find = partial(orphans, files, survey.names(), modified_before_ms=before_ms)
@@ -196,6 +201,7 @@ class Maintainer:
         self._listed_at = self._clock()
 
     def _delete(self) -> Generator[Wait, Any, bool]:
+        self.doing = "delete"
         for _ in range(_BATCHES_A_SURVEY):
             due = self._ledger.due(self._clock(), self._deletion.per_s)
             if not due:
@@ -228,6 +234,7 @@ class Maintainer:
         return plan
 
     def _compact(self, survey: Survey, plan: Plan) -> Generator[Wait, Any, None]:
+        self.doing = "compact"
         written_at = self._clock()
         work = partial(compact, self.table.metadata, self.table.io, survey, plan.groups, self._event_time)
         compacted: Compacted = yield Work(work)

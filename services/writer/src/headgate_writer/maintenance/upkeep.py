@@ -110,12 +110,11 @@ class Upkeep:
 
     def info(self) -> list[dict[str, Any]]:
         """Describe the maintenance of each table for /info."""
-        active = self._active
         return [
             {
                 "table": table,
                 "maintained_here": self._turns[table].leads,
-                "running": active is not None and active.table == table,
+                "doing": maintainer.doing,
                 "small_files": maintainer.small,
                 "condemned_files": maintainer.condemned,
                 "failure": maintainer.failure,
@@ -186,6 +185,7 @@ class Upkeep:
 
     def _end(self, active: _Active, *, due_in_s: float) -> None:
         active.round.close()
+        self._maintainers[active.table].doing = None
         turn = self._turns[active.table]
         turn.due_at = self._clock() + (0.0 if turn.everything else due_in_s)
         self._active = None
