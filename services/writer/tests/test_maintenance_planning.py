@@ -35,39 +35,39 @@ def sizes(groups: Sequence[Sequence[LiveFile]]) -> list[list[int]]:
 
 
 def test_too_few_small_files_of_a_growing_partition_wait() -> None:
-    plan = POLICY.plan([file(n, MB) for n in range(3)], {}, target_bytes=64 * MB)
+    plan = POLICY.plan([file(n, MB) for n in range(3)], {}, target_bytes=64 * MB, row_bytes=1.0)
     assert (plan.groups, plan.small, plan.more) == ([], 3, False)
 
 
 def test_enough_files_of_a_magnitude_are_merged_with_all_that_are_smaller() -> None:
     files = [file(0, 10), *(file(n, MB) for n in range(1, 5)), file(5, 20 * MB), file(6, 60 * MB)]
-    plan = POLICY.plan(files, {}, target_bytes=64 * MB)
+    plan = POLICY.plan(files, {}, target_bytes=64 * MB, row_bytes=1.0)
     assert sizes(plan.groups) == [[10, MB, MB, MB, MB]]
     assert plan.small == 6
 
 
 def test_a_quiet_partition_is_merged_down_to_full_files() -> None:
     files = [file(0, 20 * MB), file(1, 30 * MB), file(2, 10 * MB), file(3, 1), file(4, 1, partition=1)]
-    plan = POLICY.plan(files, {(0,): 100.0, (1,): 100.0}, target_bytes=64 * MB)
+    plan = POLICY.plan(files, {(0,): 100.0, (1,): 100.0}, target_bytes=64 * MB, row_bytes=1.0)
     assert sizes(plan.groups) == [[20 * MB, 30 * MB, 10 * MB, 1]]
 
 
 def test_files_of_two_partitions_are_never_merged() -> None:
     files = [file(n, MB, partition=n % 2) for n in range(20)]
-    plan = POLICY.plan(files, {}, target_bytes=64 * MB, everything=True)
+    plan = POLICY.plan(files, {}, target_bytes=64 * MB, row_bytes=1.0, everything=True)
     assert [{each.partition for each in group} for group in plan.groups] == [{(0,)}, {(1,)}]
 
 
 def test_a_piece_holds_no_more_than_its_bytes_and_says_that_there_is_more() -> None:
     files = [file(n, 10 * MB, partition=n % 5) for n in range(20)]
-    plan = POLICY.plan(files, {}, target_bytes=64 * MB)
+    plan = POLICY.plan(files, {}, target_bytes=64 * MB, row_bytes=1.0)
     assert (len(plan.groups), plan.more) == (1, True)
 
 
 def test_many_rows_that_compress_to_nothing_count_by_their_number() -> None:
-    files = [file(n, 1000, rows=2_000_000) for n in range(8)]
-    plan = POLICY.plan(files, {}, target_bytes=64 * MB)
-    assert [len(group) for group in plan.groups] == [2]
+    files = [file(n, 1000, rows=2 * MB) for n in range(8)]
+    plan = POLICY.plan(files, {}, target_bytes=32 * MB, row_bytes=8.0)
+    assert [len(group) for group in plan.groups] == [4]
 
 
 @given(st.lists(st.tuples(st.integers(1, 100 * MB), st.integers(0, 3)), max_size=60), st.booleans())
@@ -77,7 +77,7 @@ def test_a_merge_has_two_files_at_least_fits_its_target_and_ends(
 ) -> None:
     files = [file(number, size, partition=partition) for number, (size, partition) in enumerate(found)]
     for _ in range(len(files) + 1):
-        plan = POLICY.plan(files, {}, target_bytes=48 * MB, everything=everything)
+        plan = POLICY.plan(files, {}, target_bytes=48 * MB, row_bytes=1.0, everything=everything)
         if not plan.groups:
             break
         for group in plan.groups:

@@ -17,7 +17,8 @@ class MaintainSettings(SettingsGroup):
         snapshot_age_s: Age above which a snapshot expires, seconds; ``keep_snapshots`` bounds their number before.
         tag_hours: Hours whose last snapshot stays readable under a tag.
         compact_files: Small files of one magnitude that are compacted while their partition still grows.
-        compact_bytes: Parquet bytes compacted at a time, and of a compacted file; memory is several times that.
+        compact_bytes: Arrow bytes of the rows compacted at a time; Parquet is several times smaller, and the memory
+            it takes three times larger.
         cold_s: Seconds without a new file after which all small files of a partition are compacted.
         expired_age_s: Seconds a file stays after the last snapshot with it has expired: longer than the longest query.
         orphan_age_s: Age at which a file that nothing refers to is deleted; the same on every writer of a table.
@@ -30,7 +31,7 @@ class MaintainSettings(SettingsGroup):
     snapshot_age_s: float = Field(default=86_400.0, gt=0)
     tag_hours: int = Field(default=24, ge=0)
     compact_files: int = Field(default=16, ge=2)
-    compact_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
+    compact_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
     cold_s: float = Field(default=3_600.0, ge=0)
     expired_age_s: float = Field(default=3_600.0, ge=0)
     orphan_age_s: float = Field(default=259_200.0, gt=0)

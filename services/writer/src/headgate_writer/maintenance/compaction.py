@@ -47,12 +47,14 @@ class Compacted:
         files: What was written.
         layout: As in :class:`headgate_writer.table.Head`, when it was written.
         without: Locations of manifests known to hold none of the sources.
+        row_bytes: Arrow bytes of a row, on the average of the group with the widest ones.
     """
 
     sources: Sequence[Source]
     files: Sequence[CompactedFile]
     layout: tuple[int, int]
     without: frozenset[str]
+    row_bytes: float
 
     @property
     def size_bytes(self) -> int:
@@ -90,16 +92,18 @@ def compact(
     }
     sources: list[Source] = []
     files: list[CompactedFile] = []
+    row_bytes = 0.0
     for group in groups:
         own = [Source(entries[file.path].data_file, file.sequence_number) for file in group]
         rows = sort_rows(metadata, read_rows(metadata, io, own), event_time)
         latest = max(source.sequence_number for source in own)
         written = [CompactedFile(file, latest) for file in write_one(metadata, rows, io)]
         _require_same_rows(own, rows, written)
+        row_bytes = max(row_bytes, rows.nbytes / max(1, rows.num_rows))
         sources += own
         files += written
     without = frozenset(manifest.manifest_path for manifest in survey.head if manifest not in holders)
-    return Compacted(sources, files, (metadata.current_schema_id, metadata.default_spec_id), without)
+    return Compacted(sources, files, (metadata.current_schema_id, metadata.default_spec_id), without, row_bytes)
 
 
 def read_rows(metadata: TableMetadata, io: FileIO, sources: Sequence[Source]) -> pa.Table:

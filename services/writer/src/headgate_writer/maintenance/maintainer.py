@@ -39,6 +39,8 @@ _log = structlog.get_logger()
 # A survey says what may be deleted, so it must be young; what is left then waits for the next one.
 _BATCHES_A_SURVEY: Final = 30
 _COMPACTED_FORMAT: Final = 2
+# Taken for the Arrow bytes of a row until some were read.
+_FIRST_ROW_BYTES: Final = 1024.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Maintainer:
         self._reachability = Reachability()
         self._quiet = Quiet()
         self._ledger = Ledger(grace_s=deletion.expired_age_s)
+        self._row_bytes = _FIRST_ROW_BYTES
         self._last: Survey | None = None
         self._listed_at: float | None = None
 
@@ -227,6 +230,7 @@ class Maintainer:
             files,
             self._quiet.observe(files, self._clock()),
             target_bytes=target or self._compaction.size_bytes,
+            row_bytes=self._row_bytes,
             everything=everything,
         )
         self.small = plan.small
@@ -238,6 +242,7 @@ class Maintainer:
         written_at = self._clock()
         work = partial(compact, self.table.metadata, self.table.io, survey, plan.groups, self._event_time)
         compacted: Compacted = yield Work(work)
+        self._row_bytes = compacted.row_bytes
         while self._clock() - written_at < self._deletion.orphan_age_s / 2:
             yield Between()
             try:
