@@ -9,8 +9,9 @@ from fastapi import APIRouter, HTTPException
 from headgate_runtime.access import REFUSALS, ControlCaller, Problem, audited
 from pydantic import BaseModel, ConfigDict, Field
 
-_UNKNOWN: Final[dict[int | str, dict[str, Any]]] = {
-    404: {"model": Problem, "description": "A table is none of this writer's."}
+_NOT_TAKEN: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Problem, "description": "The body is no JSON."},
+    404: {"model": Problem, "description": "A table is none of this writer's."},
 }
 
 
@@ -69,7 +70,7 @@ def writer_router(
             request_commit()
         return CommitRequested()
 
-    @router.post("/maintain", status_code=202, responses=_UNKNOWN)
+    @router.post("/maintain", status_code=202, responses=_NOT_TAKEN)
     def maintain(caller: ControlCaller, request: MaintainRequest | None = None) -> MaintenanceRequested:
         """Expire, delete and compact as soon as possible instead of when it is due."""
         named = request.tables if request else None
@@ -77,7 +78,7 @@ def writer_router(
             with audited(caller, "maintain", tables=named):
                 taken = request_maintenance(named)
         except KeyError as error:
-            raise HTTPException(404, f"{error} is no table of this writer; /info lists those it has") from error
+            raise HTTPException(404, f"{error} is no table that this writer maintains; /info lists those") from error
         return MaintenanceRequested(
             tables=[
                 MaintenanceOfTable(table=table, maintained_here=here, will=_STEPS if here else [])

@@ -15,7 +15,8 @@ class MaintenanceMetrics:
     """Metrics of maintenance; gauges are as of the last survey by this replica, which is not always the one at work.
 
     Attributes:
-        runs: By kind (expire, survey, compact, delete) and outcome (done, conflict, unknown, stale, failed).
+        runs: By kind (expire, survey, compact, delete; round for whatever failed) and outcome: done, conflict, unknown
+            (no answer), stale (a compaction's sources were gone), failed.
         last_success_s: Seconds since the epoch, by kind.
         compacted_files: Files that others took the place of; ``compacted_bytes`` is their size.
         written_files: Files that took their place.
@@ -24,7 +25,6 @@ class MaintenanceMetrics:
         live_files: Data files of the head; ``small_files`` those that are smaller than half of what is wanted.
         manifests: Manifests of the head.
         snapshots: Snapshots kept, those under tags too.
-        metadata_bytes: Size of the metadata's own file.
     """
 
     def __init__(self, metrics: Metrics) -> None:
