@@ -67,7 +67,7 @@ class Settings(ServiceSettings):
     commit_rows: int = Field(default=200_000, gt=0)
     commit_bytes: int = Field(default=128 * 1024 * 1024, gt=0)
     commit_interval_s: float = Field(default=1.0, gt=0)
-    keep_snapshots: int = Field(default=200, ge=10)
+    keep_snapshots: int = Field(default=100, ge=10)
     maintain: MaintainSettings = MaintainSettings()
     max_buffered_bytes: int = Field(default=384 * 1024 * 1024, gt=0)
     max_records: int = Field(default=5_000, gt=0)

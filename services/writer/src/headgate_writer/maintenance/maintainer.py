@@ -17,6 +17,7 @@ from headgate_runtime.errors import UnavailableError
 from pyiceberg.table import TableProperties
 from pyiceberg.utils.properties import property_as_int
 
+from headgate_writer.commit import Backoff
 from headgate_writer.errors import ConflictError, SourcesGoneError, UnknownOutcomeError
 from headgate_writer.maintenance.compaction import Compacted, compact
 from headgate_writer.maintenance.ledger import Ledger
@@ -27,6 +28,8 @@ from headgate_writer.maintenance.stored import delete_files, list_files, orphans
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Generator
+
+    from pyiceberg.table.metadata import TableMetadata
 
     from headgate_writer.iceberg import IcebergTable
     from headgate_writer.maintenance.metrics import MaintenanceMetrics
@@ -41,6 +44,7 @@ _BATCHES_A_SURVEY: Final = 30
 _COMPACTED_FORMAT: Final = 2
 # Taken for the Arrow bytes of a row until some were read.
 _FIRST_ROW_BYTES: Final = 1024.0
+_OUTCOMES: Final = {ConflictError: "conflict", UnknownOutcomeError: "unknown", UnavailableError: "unavailable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,9 @@ class Maintainer:
         undeleted = yield from self._delete()
         if head.positions is None or survey.row_deletes or self.table.metadata.format_version != _COMPACTED_FORMAT:
             return undeleted
-        plan = self._plan(survey, everything=everything)
+        plan: Plan = yield Work(partial(self._plan, survey, self.table.metadata, everything=everything))
+        self.small = plan.small
+        self._metrics.small_files.labels(self.table.name).set(plan.small)
         if plan.groups:
             yield from self._compact(survey, plan)
         return undeleted or plan.more
@@ -169,7 +175,7 @@ class Maintainer:
             if self.table.expire(head):
                 self._done("expire")
         except (ConflictError, UnknownOutcomeError) as error:
-            self._count("expire", "conflict" if isinstance(error, ConflictError) else "unknown")
+            self._count("expire", _OUTCOMES[type(error)])
             head = yield from self._look()
         return head
 
@@ -198,8 +204,8 @@ class Maintainer:
         self.doing = "list"
         before_ms = int(self._clock_ms() - self._deletion.orphan_age_s * 1000)
         files = list_files(self.table.metadata, self.table.io)
-        find = partial(orphans, files, survey.names(), modified_before_ms=before_ms)
-        found: list[StoredFile] = yield Work(lambda: list(find()))
+        work = Work(lambda: list(orphans(files, survey.names(), modified_before_ms=before_ms)))
+        found: list[StoredFile] = yield work
         self._ledger.condemn((file.path for file in found), "orphan", self._clock())
         self._listed_at = self._clock()
 
@@ -218,28 +224,24 @@ class Maintainer:
             yield Pause(1.0)
         return True
 
-    def _plan(self, survey: Survey, *, everything: bool) -> Plan:
-        metadata = self.table.metadata
+    def _plan(self, survey: Survey, metadata: TableMetadata, *, everything: bool) -> Plan:
         files = [file for file in survey.files if file.spec_id == metadata.default_spec_id]
         target = property_as_int(
             metadata.properties,
             TableProperties.WRITE_TARGET_FILE_SIZE_BYTES,
             TableProperties.WRITE_TARGET_FILE_SIZE_BYTES_DEFAULT,
         )
-        plan = self._compaction.plan(
+        return self._compaction.plan(
             files,
             self._quiet.observe(files, self._clock()),
             target_bytes=target or self._compaction.size_bytes,
             row_bytes=self._row_bytes,
             everything=everything,
         )
-        self.small = plan.small
-        self._metrics.small_files.labels(self.table.name).set(plan.small)
-        return plan
 
     def _compact(self, survey: Survey, plan: Plan) -> Generator[Wait, Any, None]:
         self.doing = "compact"
-        written_at = self._clock()
+        written_at, backoff = self._clock(), Backoff(0.02, 10.0, self._rng)
         work = partial(compact, self.table.metadata, self.table.io, survey, plan.groups, self._event_time)
         compacted: Compacted = yield Work(work)
         self._row_bytes = compacted.row_bytes
@@ -248,8 +250,8 @@ class Maintainer:
             try:
                 self.table.replace(self.table.refresh(), compacted)
             except (ConflictError, UnknownOutcomeError, UnavailableError) as error:
-                self._count("compact", "conflict" if isinstance(error, ConflictError) else "unknown")
-                yield Pause(self._rng.uniform(0.01, 0.2))
+                self._count("compact", _OUTCOMES[type(error)])
+                yield Pause(backoff.next_s())
             except SourcesGoneError as error:
                 _log.info("compacted files thrown away", table=self.table.name, reason=str(error))
                 break

@@ -16,7 +16,7 @@ class MaintenanceMetrics:
 
     Attributes:
         runs: By kind (expire, survey, compact, delete; round for whatever failed) and outcome: done, conflict, unknown
-            (no answer), stale (a compaction's sources were gone), failed.
+            (no answer), unavailable (nothing was sent), stale (a compaction's sources were gone), failed.
         last_success_s: Seconds since the epoch, by kind.
         compacted_files: Files that others took the place of; ``compacted_bytes`` is their size.
         written_files: Files that took their place.

@@ -6,7 +6,6 @@ Needs a table's metadata and its store, and neither a catalog nor a running writ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyiceberg.manifest import ManifestContent
@@ -64,7 +63,12 @@ class Survey:
         Names hold a UUID, so they tell files apart as well as locations do, and they are the same however a location
         is spelled (``s3`` or ``s3a``, through a link or not).
         """
-        return frozenset(PurePosixPath(path).name for path in self.paths)
+        return frozenset(name_of(path) for path in self.paths)
+
+
+def name_of(path: str) -> str:
+    """Return a location's last part."""
+    return path.rpartition("/")[2]
 
 
 class Reachability:

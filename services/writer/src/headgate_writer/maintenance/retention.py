@@ -34,7 +34,7 @@ class Retention:
         tag_hours: Hours whose last snapshot stays under a tag ``hour-2026-11-25T13Z``; 0 makes none.
     """
 
-    most: int = 200
+    most: int = 100
     least: int = 10
     age_s: float = 86_400.0
     tag_hours: int = 24

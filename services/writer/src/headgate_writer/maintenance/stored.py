@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyarrow.fs import FileSelector, FileType
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table.locations import load_location_provider
+
+from headgate_writer.maintenance.reachability import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -74,7 +75,7 @@ def orphans(files: Iterable[StoredFile], names: Collection[str], *, modified_bef
         modified_before_ms: Milliseconds since the epoch; what was modified later is left alone.
     """
     for file in files:
-        if file.modified_ms < modified_before_ms and PurePosixPath(file.path).name not in names:
+        if file.modified_ms < modified_before_ms and name_of(file.path) not in names:
             yield file
 
 
