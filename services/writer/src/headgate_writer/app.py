@@ -22,6 +22,7 @@ from headgate_schemas import ContractError, Contracts
 from headgate_writer.catalog import open_catalog
 from headgate_writer.control import writer_router
 from headgate_writer.errors import Acceptance
+from headgate_writer.maintenance.composition import upkeep_of
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.native import installed_decoder
 from headgate_writer.outbox import Outbox
@@ -29,7 +30,7 @@ from headgate_writer.parking import Parking
 from headgate_writer.personal import read_key
 from headgate_writer.positions import Incarnation
 from headgate_writer.routes import Routes
-from headgate_writer.tables import Tables
+from headgate_writer.tables import Tables, clock_ms
 from headgate_writer.worker import WriterWorker
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def build(settings: Settings) -> Service:
     lineage = _lineage(settings, metrics)
     decoder, make_native = installed_decoder()
     _log.info("decoder chosen", decoder=decoder)
+    upkeep, keep = upkeep_of(settings.maintain, metrics, clock_ms)
     tables = Tables(
         settings,
         contracts,
@@ -73,6 +75,7 @@ def build(settings: Settings) -> Service:
         WriterMetrics(metrics),
         make_native,
         lineage,
+        keep,
         parking.accepted,
         pii_key,
     )
@@ -87,6 +90,7 @@ def build(settings: Settings) -> Service:
         consumer,
         outbox,
         parking,
+        upkeep=upkeep,
         max_buffered_bytes=settings.max_buffered_bytes,
         rng=random.SystemRandom(),
     )
@@ -108,9 +112,10 @@ def build(settings: Settings) -> Service:
             "decoder": decoder,
             "tables": [sink.info() for sink in routes.tables],
             "missing_topics": routes.missing,
+            "maintenance": upkeep.info(),
         },
         close=partial(_close, catalog, lineage),
-        routers=[writer_router(worker.request_commit, worker.accept)],
+        routers=[writer_router(worker.request_commit, worker.accept, upkeep.request)],
     )
 
 
