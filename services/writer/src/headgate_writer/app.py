@@ -34,7 +34,7 @@ from headgate_writer.tables import Tables, clock_ms
 from headgate_writer.worker import WriterWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from pyiceberg.catalog import Catalog
 
@@ -55,12 +55,10 @@ def build(settings: Settings) -> Service:
     """
     metrics = Metrics()
     pii_key = read_key(settings.pii_key_file) if settings.pii_key_file else None
-    registry = ConfluentRegistry(settings.registry)
     consumer = KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance)
     catalog = open_catalog(settings.catalog)
     outbox = Outbox(KafkaProducer(settings.kafka))
     contracts = load_contracts(settings)
-    topics = settings.topics or list(contracts.stored)
     parking = Parking(accepted(settings), time.monotonic)
     lineage = _lineage(settings, metrics)
     decoder, make_native = installed_decoder()
@@ -69,7 +67,7 @@ def build(settings: Settings) -> Service:
     tables = Tables(
         settings,
         contracts,
-        registry,
+        ConfluentRegistry(settings.registry),
         catalog,
         outbox,
         WriterMetrics(metrics),
@@ -79,12 +77,7 @@ def build(settings: Settings) -> Service:
         parking.accepted,
         pii_key,
     )
-    routes = Routes(
-        topics,
-        identify=partial(incarnations, KafkaAdmin(settings.kafka), topics),
-        open_topic=tables.open,
-        clock=time.monotonic,
-    )
+    routes = _routes(settings, contracts, tables)
     worker = WriterWorker(
         routes,
         consumer,
@@ -94,29 +87,39 @@ def build(settings: Settings) -> Service:
         max_buffered_bytes=settings.max_buffered_bytes,
         rng=random.SystemRandom(),
     )
-    loop = Loop(
+    return Service(
+        name="writer",
+        loop=_loop(settings, consumer, worker, routes.topics, metrics),
+        metrics=metrics,
+        ready=lambda: why_parked(routes.tables) or why_stalled(routes.tables, settings.unready_after_s),
+        healthy=lambda: why_stalled(routes.tables, settings.unhealthy_after_s),
+        info=lambda: {"decoder": decoder, **_info(routes), "maintenance": upkeep.info()},
+        close=partial(_close, catalog, lineage),
+        routers=[writer_router(worker.request_commit, worker.accept, upkeep.request)],
+    )
+
+
+def _routes(settings: Settings, contracts: Contracts, tables: Tables) -> Routes:
+    topics = settings.topics or list(contracts.stored)
+    identify = partial(incarnations, KafkaAdmin(settings.kafka), topics)
+    return Routes(topics, identify=identify, open_topic=tables.open, clock=time.monotonic)
+
+
+def _loop(
+    settings: Settings, consumer: KafkaConsumer, worker: WriterWorker, topics: Sequence[str], metrics: Metrics
+) -> Loop:
+    return Loop(
         consumer,
         worker,
-        topics=routes.topics,
+        topics=topics,
         drain_timeout_s=settings.drain_timeout_s,
         metrics=metrics,
         max_records=settings.max_records,
     )
-    return Service(
-        name="writer",
-        loop=loop,
-        metrics=metrics,
-        ready=lambda: why_parked(routes.tables) or why_stalled(routes.tables, settings.unready_after_s),
-        healthy=lambda: why_stalled(routes.tables, settings.unhealthy_after_s),
-        info=lambda: {
-            "decoder": decoder,
-            "tables": [sink.info() for sink in routes.tables],
-            "missing_topics": routes.missing,
-            "maintenance": upkeep.info(),
-        },
-        close=partial(_close, catalog, lineage),
-        routers=[writer_router(worker.request_commit, worker.accept, upkeep.request)],
-    )
+
+
+def _info(routes: Routes) -> dict[str, object]:
+    return {"tables": [sink.info() for sink in routes.tables], "missing_topics": routes.missing}
 
 
 def _lineage(settings: Settings, metrics: Metrics) -> WriterLineage | None:
