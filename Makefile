@@ -22,7 +22,7 @@ NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject
 export RUSTUP_AUTO_INSTALL := 0
 HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
-.PHONY: help setup native check test demo up down status bench bench-enricher chaos-enricher chaos-writer eval smoke-llama lock diagrams clean
+.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer eval smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,8 +77,11 @@ down: $(READY) ## Stop what `make up` started; data is kept
 status: $(READY) ## Show what runs, where, and how it is
 	$(BIN)/headgate local status
 
-bench: $(READY) ## Measure against a peer or a limit in the same run (build/bench/)
+bench: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Measure against a peer or a limit in the same run (build/bench/)
 	$(BIN)/python -m tests.bench.pipeline
+
+bench-writer: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## The writer beside its limit and the usual loop; commits that stay fast (LONG=1: 10,000)
+	$(BIN)/python -m tests.bench.writer $(FORM)
 
 bench-enricher: $(READY) ## The enricher beside a naive agent loop (LONG=1: half an hour)
 	$(BIN)/python -m tests.bench.enricher $(FORM)

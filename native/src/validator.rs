@@ -27,7 +27,10 @@ impl Fault {
 }
 
 const TRAILING: Fault = Fault { cause: "trailing_bytes", message: "bytes follow the datum" };
-const TRUNCATED: Fault = Fault::undecodable("the datum ends too early");
+/// What is wrong with a datum. As small as it is, because every number that is read returns room for it.
+type Wrong = &'static str;
+
+const TRUNCATED: Wrong = "the datum ends too early";
 
 /// A schema as it is walked; every named type stands in full.
 pub enum Validator {
@@ -95,11 +98,11 @@ impl Validator {
     /// Checks that the bytes are one datum of the schema and nothing else.
     pub fn check(&self, datum: &[u8]) -> Result<(), Fault> {
         let mut walk = Walk { rest: datum, items: datum.len() as u64 + SPARE_ITEMS };
-        self.walk(&mut walk)?;
+        self.walk(&mut walk).map_err(Fault::undecodable)?;
         if walk.rest.is_empty() { Ok(()) } else { Err(TRAILING) }
     }
 
-    fn walk(&self, walk: &mut Walk<'_>) -> Result<(), Fault> {
+    fn walk(&self, walk: &mut Walk<'_>) -> Result<(), Wrong> {
         match self {
             Self::Null => Ok(()),
             Self::Boolean => walk.boolean(),
@@ -136,19 +139,29 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     #[inline]
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Wrong> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(TRUNCATED)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    /// A number as it stands in the datum, in at most 64 bits.
+    /// A number as it stands in the datum, in at most 64 bits; most are lengths and indexes of one byte.
     #[inline]
-    fn varint(&mut self) -> Result<u64, Fault> {
+    fn varint(&mut self) -> Result<u64, Wrong> {
+        match self.rest {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Wrong> {
         let mut value = 0_u64;
         for (index, &byte) in self.rest.iter().enumerate() {
             if index == 9 && byte > 1 {
-                return Err(Fault::undecodable("a number has more than 64 bits"));
+                return Err("a number has more than 64 bits");
             }
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte < 0x80 {
@@ -160,49 +173,49 @@ impl<'a> Walk<'a> {
     }
 
     #[inline]
-    fn long(&mut self) -> Result<i64, Fault> {
+    fn long(&mut self) -> Result<i64, Wrong> {
         let value = self.varint()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
-    fn int(&mut self) -> Result<(), Fault> {
+    fn int(&mut self) -> Result<(), Wrong> {
         match u32::try_from(self.varint()?) {
             Ok(_) => Ok(()),
-            Err(_) => Err(Fault::undecodable("an int has more than 32 bits")),
+            Err(_) => Err("an int has more than 32 bits"),
         }
     }
 
-    fn boolean(&mut self) -> Result<(), Fault> {
+    fn boolean(&mut self) -> Result<(), Wrong> {
         match self.take(1)? {
             [0 | 1] => Ok(()),
-            _ => Err(Fault::undecodable("a boolean is neither 0 nor 1")),
+            _ => Err("a boolean is neither 0 nor 1"),
         }
     }
 
     #[inline]
-    fn index(&mut self, count: usize, missing: &'static str) -> Result<usize, Fault> {
+    fn index(&mut self, count: usize, missing: &'static str) -> Result<usize, Wrong> {
         let index = usize::try_from(self.long()?).ok().filter(|index| *index < count);
-        index.ok_or(Fault::undecodable(missing))
+        index.ok_or(missing)
     }
 
     #[inline]
-    fn bytes(&mut self) -> Result<&'a [u8], Fault> {
+    fn bytes(&mut self) -> Result<&'a [u8], Wrong> {
         let length = usize::try_from(self.long()?);
-        self.take(length.map_err(|_| Fault::undecodable("a length is negative"))?)
+        self.take(length.map_err(|_| "a length is negative")?)
     }
 
     #[inline]
-    fn string(&mut self) -> Result<&'a [u8], Fault> {
+    fn string(&mut self) -> Result<&'a [u8], Wrong> {
         let text = self.bytes()?;
         if text.is_ascii() || std::str::from_utf8(text).is_ok() {
             Ok(text)
         } else {
-            Err(Fault::undecodable("a string is not UTF-8"))
+            Err("a string is not UTF-8")
         }
     }
 
     /// The blocks of an array or a map; a negative count is followed by the block's size in bytes.
-    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Wrong>) -> Result<(), Wrong> {
         loop {
             let count = self.long()?;
             if count == 0 {
@@ -210,28 +223,28 @@ impl<'a> Walk<'a> {
             }
             let left = if count < 0 { Some(self.left_after_block()?) } else { None };
             let left_items = self.items.checked_sub(count.unsigned_abs());
-            self.items = left_items.ok_or(Fault::undecodable("a block counts more items than a datum may hold"))?;
+            self.items = left_items.ok_or("a block counts more items than a datum may hold")?;
             for _ in 0..count.unsigned_abs() {
                 item(self)?;
             }
             if left.is_some_and(|left| left != self.rest.len()) {
-                return Err(Fault::undecodable("a block is not as long as it says"));
+                return Err("a block is not as long as it says");
             }
         }
     }
 
-    fn left_after_block(&mut self) -> Result<usize, Fault> {
-        let size = usize::try_from(self.long()?).map_err(|_| Fault::undecodable("a block's size is negative"))?;
+    fn left_after_block(&mut self) -> Result<usize, Wrong> {
+        let size = usize::try_from(self.long()?).map_err(|_| "a block's size is negative")?;
         self.rest.len().checked_sub(size).ok_or(TRUNCATED)
     }
 
     /// A map whose keys differ: a reader that builds dictionaries keeps one value a key, a column keeps them all.
-    fn map(&mut self, value: &Validator) -> Result<(), Fault> {
+    fn map(&mut self, value: &Validator) -> Result<(), Wrong> {
         let mut keys = Keys::default();
         self.blocks(|walk| {
             let key = walk.string()?;
             if !keys.insert(key) {
-                return Err(Fault::undecodable("a map has a key twice"));
+                return Err("a map has a key twice");
             }
             value.walk(walk)
         })

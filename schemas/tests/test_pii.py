@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,13 +103,16 @@ def contracts_with(folder: Path, **table: Any) -> Contracts:
         "fields": table.pop("fields", {"key": None}),
         "producers": [],
         "consumers": [],
-        "table": {"name": "lake.seen", **table},
     }
+    stored = {"dead_letters": "seen.dlq", "table": {"name": "lake.seen", **table}}
+    letters = {"topic": "seen.dlq", "record": "dead_letter", "fields": {"key": None}, "max_message_bytes": 2_097_152}
     for part in ("avro", "topics"):
         (folder / part).mkdir()
     schema = parse_record("seen", 1, {"type": "record", "name": "seen", "fields": fields}).text
     (folder / "avro" / "seen.v1.avsc").write_text(schema, "utf-8")
-    (folder / "topics" / "seen.yaml").write_text(yaml.safe_dump(topic), "utf-8")
+    shutil.copy(Contracts.load().directory / "avro" / "dead_letter.v1.avsc", folder / "avro")
+    (folder / "topics" / "seen.yaml").write_text(yaml.safe_dump({**topic, **stored}), "utf-8")
+    (folder / "topics" / "seen.dlq.yaml").write_text(yaml.safe_dump({**topic, **letters}), "utf-8")
     return Contracts.load(folder)
 
 

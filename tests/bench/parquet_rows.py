@@ -22,18 +22,17 @@ _NOON_MS = 1_764_028_800_000 + 12 * HOUR_MS
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def stored_rows(count: int, *, keys: int, spread_ms: int) -> pa.Table:
-    """Return rows in the table's schema, in chunks as the writer's buffer has them.
+def events(count: int, *, keys: int, spread_ms: int) -> list[dict[str, Any]]:
+    """Return decided events, the same each time.
 
     Args:
-        count: Rows.
-        keys: Distinct values of the contract's key, drawn evenly; 0 gives each row one of its own.
+        count: Events.
+        keys: Distinct values of the contract's key, drawn evenly; 0 gives each event one of its own.
         spread_ms: Milliseconds around noon that event times are drawn from; ids are all distinct.
     """
     contracts = Contracts.load()
     topic = contracts.topic(TOPIC)
-    record = contracts.record(topic.record)
-    examples = list(contracts.examples(record.name).values())
+    examples = list(contracts.examples(topic.record).values())
     rng = random.Random(7)  # noqa: S311 - the same rows each time
     values = []
     for place in range(count):
@@ -42,7 +41,15 @@ def stored_rows(count: int, *, keys: int, spread_ms: int) -> pa.Table:
         _set(value, topic.fields.key, f"customer-{rng.randrange(keys) if keys else place:09d}")
         _set(value, topic.fields.event_time, _NOON_MS + int((rng.random() - 0.5) * spread_ms))
         values.append(value)
-    decoded = decoded_schema(record)
+    return values
+
+
+def stored_rows(count: int, *, keys: int, spread_ms: int) -> pa.Table:
+    """Return the rows of events in the table's schema, in chunks as the writer's buffer has them."""
+    contracts = Contracts.load()
+    topic = contracts.topic(TOPIC)
+    decoded = decoded_schema(contracts.record(topic.record))
+    values = events(count, keys=keys, spread_ms=spread_ms)
     return _stored(
         pa.Table.from_struct_array(pa.array(values, pa.struct(list(decoded)))), topic, stored_schema(decoded)
     )

@@ -37,7 +37,8 @@ def main() -> int:
             continue
         if done.returncode != 0:
             out_of_bounds.append(part)
-        figures |= json.loads(written.read_text(encoding="utf-8"))["figures"]
+        measured = json.loads(written.read_text(encoding="utf-8"))["figures"]
+        figures |= {f"{part}_{name.removeprefix(f'{part}_')}": value for name, value in measured.items()}
     details = {"failed": failed, "out_of_bounds": out_of_bounds}
     path = write_figures("bench", "pipeline", figures, details=details, root=ROOT)
     print_figures("Pipeline benchmarks", figures, path)

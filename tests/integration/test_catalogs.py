@@ -17,6 +17,7 @@ from headgate_local.lake import Lake
 from headgate_local.progress import PlainProgress
 from headgate_local.stack import Stack
 from headgate_runtime.errors import RejectedError, UnavailableError
+from headgate_runtime.records import TopicPartition
 from headgate_runtime.testing import eventually
 from headgate_writer.catalog import TIMEOUT_PROPERTY, open_catalog
 from headgate_writer.commit import Batch, Committer, Outcome
@@ -126,9 +127,11 @@ class TestSeaweedfs(RacingBehaviour):
             struck = open_catalog(self.properties | {"uri": proxy.url, TIMEOUT_PROPERTY: "1"})
             now = [0.0]
             table = open_table(struck, contract(name), SCHEMA)
-            committer = Committer(table, TOPIC, clock=lambda: now[0], rng=random.SystemRandom())
+            committer = Committer(table, clock=lambda: now[0], rng=random.SystemRandom())
+            committer.meet(TOPIC)
             armed.set()
-            committer.submit(Batch({0: 0}, {0: 3}, rows(0, 1, 2)))
+            place = TopicPartition(TOPIC.topic, 0)
+            committer.submit(Batch({place: 0}, {place: 3}, rows(0, 1, 2)))
             assert committer.advance() is Outcome.UNKNOWN
             armed.clear()
             now[0] += 60

@@ -153,7 +153,7 @@ def test_a_group_without_members_is_told_where_to_begin(
     assert group.committed() == places
     consumer = KafkaConsumer(settings, group_id=topic)
     consumer.subscribe([topic], on_assign=lambda _: {}, on_revoke=lambda _: None, on_lost=lambda _: None)
-    eventually(lambda: consumer.poll(1, 0.1) == [] and len(consumer.assignment()) == 2, 30)
+    eventually(lambda: not consumer.poll(1, 0.1) and len(consumer.assignment()) == 2, 30)
     with pytest.raises(UnavailableError, match=f"move the offsets of group {topic}"):
         group.move(places)
     consumer.close()

@@ -15,7 +15,8 @@ from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 from headgate_runtime.testing import eventually
 from typer.testing import CliRunner
 
-from tests.integration.test_writer_exactly_once import PARTITIONS, World, contract_break, running
+from tests.integration.test_writer_exactly_once import contract_break
+from tests.integration.writers import PARTITIONS, World, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable

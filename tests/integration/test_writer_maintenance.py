@@ -17,7 +17,7 @@ from headgate_runtime.testing import eventually
 from headgate_writer.maintenance.reachability import Reachability
 from headgate_writer.maintenance.stored import list_files, orphans
 
-from tests.integration.test_writer_exactly_once import World, running
+from tests.integration.writers import World, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple, overload
 
@@ -57,24 +58,35 @@ Column = Literal["topic", "partition", "offset", "timestamp_ms", "value"]
 class LazyRecords(Sequence[Record]):
     """A client's messages as records: one is made when it is looked at, and a column is read without making any.
 
-    Args:
+    Attributes:
         messages: The messages, in order.
-        make: Makes a record of one.
-        columns: Read a column's value from one.
     """
 
-    __slots__ = ("_columns", "_make", "_messages")
+    __slots__ = ("_columns", "_make", "_read", "messages")
 
     def __init__(
-        self, messages: Sequence[Any], make: Callable[[Any], Record], columns: Mapping[Column, Callable[[Any], Any]]
+        self,
+        messages: Sequence[Any],
+        make: Callable[[Any], Record],
+        columns: Mapping[Column, Callable[[Any], Any]],
+        read: Mapping[Column, list[Any]] | None = None,
     ) -> None:
-        self._messages = messages
+        """Wrap messages.
+
+        Args:
+            messages: The messages.
+            make: Makes a record of one.
+            columns: Read a column's value from one.
+            read: Columns that are read already.
+        """
+        self.messages = messages
         self._make = make
         self._columns = columns
+        self._read: dict[Column, list[Any]] = dict(read or {})
 
     def __len__(self) -> int:
         """Return the number of records."""
-        return len(self._messages)
+        return len(self.messages)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -85,20 +97,33 @@ class LazyRecords(Sequence[Record]):
     def __getitem__(self, index: int | slice) -> Record | LazyRecords:
         """Make one record, or take a stretch of them."""
         if isinstance(index, slice):
-            return LazyRecords(self._messages[index], self._make, self._columns)
-        return self._make(self._messages[index])
+            read = {name: values[index] for name, values in self._read.items()}
+            return LazyRecords(self.messages[index], self._make, self._columns, read)
+        return self._make(self.messages[index])
 
     def __iter__(self) -> Iterator[Record]:
         """Make the records one by one."""
-        return map(self._make, self._messages)
+        return map(self._make, self.messages)
 
-    def __add__(self, other: LazyRecords) -> LazyRecords:
-        """Return these records and then those of the same client."""
-        return LazyRecords([*self._messages, *other._messages], self._make, self._columns)
+    def followed_by(self, others: Sequence[LazyRecords]) -> LazyRecords:
+        """Return these records and then others of the same client."""
+        messages = [*self.messages, *chain.from_iterable(other.messages for other in others)]
+        return LazyRecords(messages, self._make, self._columns) if others else self
 
     def column(self, name: Column) -> list[Any]:
-        """Return one attribute of all records."""
-        return list(map(self._columns[name], self._messages))
+        """Return one attribute of all records; the list is kept, and nobody's to change."""
+        values = self._read.get(name)
+        if values is None:
+            values = self._read[name] = list(map(self._columns[name], self.messages))
+        return values
+
+
+def joined(parts: Sequence[Sequence[Record]]) -> Sequence[Record]:
+    """Return the records of all parts, which come from one client."""
+    lazy = [part for part in parts if isinstance(part, LazyRecords)]
+    if not lazy or len(lazy) < len(parts):
+        return list(chain.from_iterable(parts))
+    return lazy[0].followed_by(lazy[1:])
 
 
 def column_of(records: Sequence[Record], name: Column) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,6 +23,7 @@ _log = structlog.get_logger()
 
 # A Confluent frame: a zero byte and the schema's id.
 _FRAME_BYTES = 5
+_FRAME = itemgetter(slice(_FRAME_BYTES))
 
 
 class TableReader:
@@ -69,7 +71,7 @@ class TableReader:
         Raises:
             UnavailableError: Registry or catalog do not answer; ask again with the same batch.
         """
-        frames = {value[:_FRAME_BYTES] for value in column_of(records, "value") if value}
+        frames = set(map(_FRAME, filter(None, column_of(records, "value"))))
         for frame in frames - self._known - self._refused.keys():
             self._learn(frame)
         if not frames & self._refused.keys():

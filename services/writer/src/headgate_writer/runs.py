@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import reduce
-from itertools import chain, groupby, pairwise, starmap
-from operator import add, lt
+from itertools import groupby, pairwise, starmap
+from operator import lt
 from typing import TYPE_CHECKING
 
-from headgate_runtime.records import LazyRecords, Record, TopicPartition, column_of
+from headgate_runtime.records import Record, TopicPartition, column_of, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +53,7 @@ def runs_of(records: Sequence[Record]) -> list[Run]:
     sources = zip(column_of(records, "topic"), column_of(records, "partition"), strict=True)
     runs, begin = [], 0
     for source, own in groupby(sources):
-        end = begin + sum(1 for _ in own)
+        end = begin + len([*own])
         runs.append(Run(TopicPartition(*source), records[begin:end]))
         begin = end
     return runs
@@ -62,6 +61,4 @@ def runs_of(records: Sequence[Record]) -> list[Run]:
 
 def records_of(runs: Sequence[Run]) -> Sequence[Record]:
     """Join the records of runs."""
-    own = [run.records for run in runs]
-    lazy = [records for records in own if isinstance(records, LazyRecords)]
-    return reduce(add, lazy) if len(lazy) == len(own) else list(chain.from_iterable(own))
+    return joined([run.records for run in runs])
