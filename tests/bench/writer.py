@@ -93,7 +93,7 @@ def hashing(bench: Bench) -> Contracts:
     shutil.copytree(bench.contracts.directory, folder)
     path = folder / "topics" / f"{TOPIC}.yaml"
     contract = yaml.safe_load(path.read_text("utf-8"))
-    contract["table"]["pii"] = {"direct": "hash"}
+    contract["table"] |= {"name": f"{contract['table']['name']}_hashed", "pii": {"direct": "hash"}}
     path.write_text(yaml.safe_dump(contract), "utf-8")
     return Contracts.load(folder)
 

@@ -83,7 +83,7 @@ class World:
         if self.pii:
             path = own / "topics" / f"{self.topic}.yaml"
             contract = yaml.safe_load(path.read_text("utf-8"))
-            contract["table"]["pii"] = self.pii
+            contract["table"] |= {"name": "lakehouse.protected", "pii": self.pii}
             path.write_text(yaml.safe_dump(contract), "utf-8")
         return own
 
