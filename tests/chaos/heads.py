@@ -44,7 +44,7 @@ class Heads:
     def metadata(self) -> dict[str, Any]:
         """The table's metadata as JSON."""
         answer = self._http.get(self._path)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+        if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             self._authorize()
             answer = self._http.get(self._path)
         metadata: dict[str, Any] = answer.raise_for_status().json()["metadata"]

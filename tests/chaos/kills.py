@@ -47,6 +47,11 @@ class Recoveries:
     partitions: int
     kills: list[Kill] = field(default_factory=list)
 
+    @property
+    def settled(self) -> bool:
+        """Whether every kill has been recovered from."""
+        return not self._open()
+
     def killed(self, victim: str, at_s: float, *, whole: bool = False) -> None:
         """A replica was killed, its worker alone or the whole of it."""
         for kill in self._open():
