@@ -16,6 +16,7 @@ from headgate_enricher.shadow.metrics import ShadowMetrics
 from headgate_producer.metrics import ProducerMetrics
 from headgate_runtime.lineage import LineageMetrics
 from headgate_runtime.metrics import Metrics
+from headgate_writer.maintenance.metrics import MaintenanceMetrics
 from headgate_writer.metrics import WriterMetrics
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ SECTIONS: dict[str, list[Callable[[Metrics], Any]]] = {
     "Producer": [ProducerMetrics],
     "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics, McpMetrics, ShadowMetrics],
     "Reviews": [ReviewsMetrics],
-    "Writer": [WriterMetrics, LineageMetrics],
+    "Writer": [WriterMetrics, LineageMetrics, MaintenanceMetrics],
 }
 
 

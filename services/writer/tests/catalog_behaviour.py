@@ -17,6 +17,7 @@ from headgate_schemas import PartitionField, TableContract
 from headgate_writer.catalog import open_catalog
 from headgate_writer.commit import Batch, Committer, Outcome
 from headgate_writer.errors import ConflictError, UnsafeToWriteError
+from headgate_writer.maintenance.retention import Retention
 from headgate_writer.opening import CREATION_PROPERTIES, open_table
 from headgate_writer.positions import PROPERTY, Incarnation, Positions
 from headgate_writer.schema import stored_schema
@@ -129,7 +130,7 @@ class CatalogBehaviour:
         assert found.of(TOPIC) == {0: 3}
 
     def test_old_snapshots_expire_with_a_commit_and_no_row_or_tag_is_lost(self, catalog: Catalog, name: str) -> None:
-        table = open_table(catalog, contract(name), SCHEMA, keep_snapshots=4)
+        table = open_table(catalog, contract(name), SCHEMA, retention=Retention(most=4, least=1))
         for number in range(4):
             store(table, rows(number), number + 1)
         tagged = catalog.load_table(name)

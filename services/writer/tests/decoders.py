@@ -7,9 +7,10 @@ import struct
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import Message
 from fastavro import schemaless_writer
 from headgate_runtime.avro import Decoder
-from headgate_runtime.records import Record
+from headgate_runtime.kafka.consumer import lazy_records
 from headgate_runtime.testing import MemoryRegistry
 from headgate_schemas import RecordSchema, TopicContract, compile_rules
 from headgate_schemas.records import parse_record
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
+    from headgate_runtime.records import Record
     from headgate_writer.decode import Rejected
 
 NAME, MAKE_NATIVE = installed_decoder()
@@ -105,8 +107,14 @@ class World:
         return rows, rejected
 
 
-def to_records(values: Iterable[bytes | None]) -> list[Record]:
-    return [Record("readings", 0, offset, 0, None, value) for offset, value in enumerate(values)]
+def to_records(values: Iterable[bytes | None]) -> Sequence[Record]:
+    """Records as a consumer gives them: made when somebody looks."""
+    return lazy_records(
+        [
+            Message(topic="readings", partition=0, offset=offset, timestamp=(1, 0), value=value)
+            for offset, value in enumerate(values)
+        ]
+    )
 
 
 def offsets(rows: pa.Table) -> list[int]:

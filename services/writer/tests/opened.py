@@ -33,4 +33,6 @@ def tables_in(folder: Path, contracts: Contracts, registry: MemoryRegistry) -> T
     settings = Settings(catalog=properties)
     _, make_native = installed_decoder()
     metrics = WriterMetrics(Metrics())
-    return Tables(settings, contracts, registry, open_catalog(properties), outbox, metrics, make_native, None)
+    return Tables(
+        settings, contracts, registry, open_catalog(properties), outbox, metrics, make_native, None, lambda *_: None
+    )

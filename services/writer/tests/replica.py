@@ -15,6 +15,9 @@ from headgate_schemas.records import parse_record
 from headgate_writer.commit import Committer
 from headgate_writer.decode import BatchDecoder
 from headgate_writer.feed import Feed
+from headgate_writer.maintenance.background import Background
+from headgate_writer.maintenance.metrics import MaintenanceMetrics
+from headgate_writer.maintenance.upkeep import Upkeep
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.outbox import Outbox
 from headgate_writer.parking import Parking
@@ -112,6 +115,7 @@ class Replica:
     max_buffered_bytes: int = 1 << 30
     make_sink: Callable[..., Sink] = Sink
     on_landed: OnLanded | None = None
+    maintainers: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
@@ -124,11 +128,21 @@ class Replica:
         self.sink = self._sink("lake.events", self.table, self._reopen)
         self.readers = {self.sink: self._reader(self.sink)}
         self.routes = Routes(self.topics, identify=self._identify, open_topic=self._open, clock=self._clock)
+        self.upkeep = Upkeep(
+            Background(),
+            MaintenanceMetrics(self.metrics),
+            interval_s=1.0,
+            clock=self._clock,
+            rng=random.SystemRandom(),
+        )
+        for name, maintainer in self.maintainers.items():
+            self.upkeep.keep(name, maintainer)
         self.worker = WriterWorker(
             self.routes,
             self.consumer,
             self.outbox,
             self.parking,
+            upkeep=self.upkeep,
             max_buffered_bytes=self.max_buffered_bytes,
             clock=self._clock,
             wait=self._wait,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -35,9 +36,14 @@ def of(offsets: dict[int, int]) -> dict[TopicPartition, int]:
 
 
 def committer_of(
-    table: MemoryTable, clock: Clock, life: Incarnation = TOPIC, accepted: tuple[Acceptance, ...] = ()
+    table: MemoryTable,
+    clock: Clock,
+    life: Incarnation = TOPIC,
+    accepted: tuple[Acceptance, ...] = (),
+    files_hold_s: float = math.inf,
 ) -> Committer:
-    committer = Committer(table, clock=clock, rng=random.SystemRandom(), accepted=accepted)
+    rng = random.SystemRandom()
+    committer = Committer(table, clock=clock, rng=rng, accepted=accepted, files_hold_s=files_hold_s)
     committer.meet(life)
     return committer
 
@@ -52,10 +58,11 @@ def rows_of(partition: int, offsets: list[int]) -> pa.Table:
 class Rig:
     catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
     clock: Clock = field(default_factory=Clock)
+    files_hold_s: float = 1e9
 
     def __post_init__(self) -> None:
         self.table = MemoryTable(self.catalog)
-        self.committer = committer_of(self.table, self.clock)
+        self.committer = committer_of(self.table, self.clock, files_hold_s=self.files_hold_s)
 
     def batch(self, start: int, end: int) -> Batch:
         batch = Batch(of({0: start}), of({0: end}), rows_of(0, list(range(start, end))))
@@ -86,6 +93,15 @@ def test_a_conflict_is_tried_again_with_the_same_files() -> None:
     assert rig.settle() == [Outcome.CONFLICT, Outcome.LANDED]
     assert rig.table.writes == 1
     assert len(rig.catalog.rows) == 3
+
+
+def test_files_that_maintenance_may_take_for_orphans_are_written_anew_and_not_committed() -> None:
+    rig = Rig(files_hold_s=59)
+    rig.table.faults = ["conflict"]
+    rig.batch(0, 3)
+    assert rig.settle() == [Outcome.CONFLICT, Outcome.LANDED]
+    assert rig.table.writes == 2
+    assert rig.catalog.rows == [(0, 0), (0, 1), (0, 2)]
 
 
 @pytest.mark.parametrize("fault", ["landed", "lost"])

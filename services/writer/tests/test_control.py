@@ -1,8 +1,8 @@
-"""The writer's own control route beside the runtime's: whatever it is sent, it answers as its OpenAPI says."""
+"""The writer's own control routes beside the runtime's: whatever they are sent, they answer as their OpenAPI says."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
@@ -19,15 +19,18 @@ from hypothesis import given, settings
 from schemathesis import Case, GenerationMode
 from structlog.testing import capture_logs
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 TOKEN = "a-token-long-enough"
 HEADERS: tuple[dict[str, str], ...] = ({"Authorization": f"Bearer {TOKEN}"}, {"Authorization": "Bearer wrong"}, {})
 
 
 class Writer:
-    """The writer's HTTP side over a loop in memory; counts the commits asked for."""
+    """The writer's HTTP side over a loop in memory; counts the commits and rounds of maintenance asked for."""
 
     def __init__(self, token: str | None = TOKEN) -> None:
-        self.commits = 0
+        self.asked = 0
         self.accepted: list[Acceptance] = []
         metrics = Metrics()
         consumer = MemoryConsumer(MemoryBroker(), "writer")
@@ -39,7 +42,7 @@ class Writer:
             ready=lambda: None,
             info=dict,
             close=lambda: None,
-            routers=[writer_router(self.request_commit, self.accept)],
+            routers=[writer_router(self.request_commit, self.accept, self.request_maintenance)],
         )
         self.app = control_app(service, ControlAuth(token), {})
 
@@ -48,29 +51,36 @@ class Writer:
         return what.value != "nothing"
 
     def request_commit(self) -> None:
-        self.commits += 1
+        self.asked += 1
+
+    def request_maintenance(self, tables: Collection[str] | None) -> dict[str, bool]:
+        here = {"lake.events": True, "lake.others": False}
+        answer = {table: here[table] for table in tables or here}
+        self.asked += 1
+        return answer
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize("token", [TOKEN, None], ids=["with a token", "without a token"])
-def test_the_commit_route_holds_its_openapi_and_commits_for_its_token_alone(
-    mode: GenerationMode, token: str | None
+@pytest.mark.parametrize("route", ["/control/commit", "/control/maintain"])
+def test_a_route_holds_its_openapi_and_does_its_work_for_its_token_alone(
+    mode: GenerationMode, token: str | None, route: str
 ) -> None:
     writer = Writer(token)
-    operation = schemathesis.openapi.from_asgi("/openapi.json", writer.app)["/control/commit"]["POST"]
+    operation = schemathesis.openapi.from_asgi("/openapi.json", writer.app)[route]["POST"]
 
     @settings(max_examples=40, deadline=None)
     @given(case=operation.as_strategy(generation_mode=mode))
     def fuzz(case: Case[Any]) -> None:
         for headers in HEADERS:
-            before = writer.commits
+            before = writer.asked
             response = case.call(headers=headers)
-            assert writer.commits - before == int(response.status_code == 202)
+            assert writer.asked - before == int(response.status_code == 202)
             case.validate_response(response)
             if headers is not HEADERS[0] or token is None:
                 assert response.status_code != 202
             elif mode is GenerationMode.POSITIVE:
-                assert response.status_code == 202
+                assert response.status_code in {202, 404}
 
     fuzz()
 

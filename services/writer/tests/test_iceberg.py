@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from headgate_runtime.errors import UnavailableError
 from headgate_writer.errors import ConflictError, UnknownOutcomeError
+from headgate_writer.opening import open_table
 from headgate_writer.positions import Positions
 from pyiceberg.exceptions import CommitFailedException
 
-from .catalog_behaviour import TOPIC, CatalogBehaviour, offsets, rows
+from .catalog_behaviour import SCHEMA, TOPIC, CatalogBehaviour, contract, offsets, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +76,20 @@ class TestSqlite(CatalogBehaviour):
         monkeypatch.setattr(catalog, "load_table", away)
         with pytest.raises(UnavailableError, match="catalog away"):
             table.refresh()
+
+    def test_a_namespace_that_another_replica_makes_meanwhile_is_used(
+        self, catalog: Catalog, table: IcebergTable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        namespace = table.name.partition(".")[0]
+        real, missed = catalog.namespace_exists, []
+
+        def not_yet(asked: Any) -> bool:
+            missed.append(asked)
+            return len(missed) > 1 and real(asked)
+
+        monkeypatch.setattr(catalog, "namespace_exists", not_yet)
+        open_table(catalog, contract(f"{namespace}.others"), SCHEMA)
+        assert len(catalog.list_tables(namespace)) == 2
 
     def test_a_store_that_fails_before_a_commit_is_sent_leaves_no_doubt(
         self, catalog: Catalog, table: IcebergTable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

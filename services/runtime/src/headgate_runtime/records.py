@@ -92,6 +92,10 @@ class LazyRecords(Sequence[Record]):
         """Make the records one by one."""
         return map(self._make, self._messages)
 
+    def __add__(self, other: LazyRecords) -> LazyRecords:
+        """Return these records and then those of the same client."""
+        return LazyRecords([*self._messages, *other._messages], self._make, self._columns)
+
     def column(self, name: Column) -> list[Any]:
         """Return one attribute of all records."""
         return list(map(self._columns[name], self._messages))

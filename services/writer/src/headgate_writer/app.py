@@ -22,6 +22,7 @@ from headgate_schemas import ContractError, Contracts
 from headgate_writer.catalog import open_catalog
 from headgate_writer.control import writer_router
 from headgate_writer.errors import Acceptance
+from headgate_writer.maintenance.composition import upkeep_of
 from headgate_writer.metrics import WriterMetrics
 from headgate_writer.native import installed_decoder
 from headgate_writer.outbox import Outbox
@@ -29,11 +30,11 @@ from headgate_writer.parking import Parking
 from headgate_writer.personal import read_key
 from headgate_writer.positions import Incarnation
 from headgate_writer.routes import Routes
-from headgate_writer.tables import Tables
+from headgate_writer.tables import Tables, clock_ms
 from headgate_writer.worker import WriterWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from pyiceberg.catalog import Catalog
 
@@ -54,64 +55,71 @@ def build(settings: Settings) -> Service:
     """
     metrics = Metrics()
     pii_key = read_key(settings.pii_key_file) if settings.pii_key_file else None
-    registry = ConfluentRegistry(settings.registry)
     consumer = KafkaConsumer(settings.kafka, group_id=settings.group_id, instance_id=settings.instance)
     catalog = open_catalog(settings.catalog)
     outbox = Outbox(KafkaProducer(settings.kafka))
     contracts = load_contracts(settings)
-    topics = settings.topics or list(contracts.stored)
     parking = Parking(accepted(settings), time.monotonic)
     lineage = _lineage(settings, metrics)
     decoder, make_native = installed_decoder()
     _log.info("decoder chosen", decoder=decoder)
+    upkeep, keep = upkeep_of(settings.maintain, metrics, clock_ms)
     tables = Tables(
         settings,
         contracts,
-        registry,
+        ConfluentRegistry(settings.registry),
         catalog,
         outbox,
         WriterMetrics(metrics),
         make_native,
         lineage,
+        keep,
         parking.accepted,
         pii_key,
     )
-    routes = Routes(
-        topics,
-        identify=partial(incarnations, KafkaAdmin(settings.kafka), topics),
-        open_topic=tables.open,
-        clock=time.monotonic,
-    )
+    routes = _routes(settings, contracts, tables)
     worker = WriterWorker(
         routes,
         consumer,
         outbox,
         parking,
+        upkeep=upkeep,
         max_buffered_bytes=settings.max_buffered_bytes,
         rng=random.SystemRandom(),
     )
-    loop = Loop(
+    return Service(
+        name="writer",
+        loop=_loop(settings, consumer, worker, routes.topics, metrics),
+        metrics=metrics,
+        ready=lambda: why_parked(routes.tables) or why_stalled(routes.tables, settings.unready_after_s),
+        healthy=lambda: why_stalled(routes.tables, settings.unhealthy_after_s),
+        info=lambda: {"decoder": decoder, **_info(routes), "maintenance": upkeep.info()},
+        close=partial(_close, catalog, lineage),
+        routers=[writer_router(worker.request_commit, worker.accept, upkeep.request)],
+    )
+
+
+def _routes(settings: Settings, contracts: Contracts, tables: Tables) -> Routes:
+    topics = settings.topics or list(contracts.stored)
+    identify = partial(incarnations, KafkaAdmin(settings.kafka), topics)
+    return Routes(topics, identify=identify, open_topic=tables.open, clock=time.monotonic)
+
+
+def _loop(
+    settings: Settings, consumer: KafkaConsumer, worker: WriterWorker, topics: Sequence[str], metrics: Metrics
+) -> Loop:
+    return Loop(
         consumer,
         worker,
-        topics=routes.topics,
+        topics=topics,
         drain_timeout_s=settings.drain_timeout_s,
         metrics=metrics,
         max_records=settings.max_records,
     )
-    return Service(
-        name="writer",
-        loop=loop,
-        metrics=metrics,
-        ready=lambda: why_parked(routes.tables) or why_stalled(routes.tables, settings.unready_after_s),
-        healthy=lambda: why_stalled(routes.tables, settings.unhealthy_after_s),
-        info=lambda: {
-            "decoder": decoder,
-            "tables": [sink.info() for sink in routes.tables],
-            "missing_topics": routes.missing,
-        },
-        close=partial(_close, catalog, lineage),
-        routers=[writer_router(worker.request_commit, worker.accept)],
-    )
+
+
+def _info(routes: Routes) -> dict[str, object]:
+    return {"tables": [sink.info() for sink in routes.tables], "missing_topics": routes.missing}
 
 
 def _lineage(settings: Settings, metrics: Metrics) -> WriterLineage | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from headgate_runtime.records import column_of
 
 from headgate_writer.commit import Batch
 from headgate_writer.outbox import Receipts
@@ -52,7 +53,7 @@ class Buffer:
             self.starts.setdefault(run.source, positions[run.source])
             self.ends[run.source] = positions[run.source] = run.end
             self.records += len(run.records)
-            self._broker_ms.append(pa.array([record.timestamp_ms for record in run.records], pa.int64()))
+            self._broker_ms.append(pa.array(column_of(run.records, "timestamp_ms"), pa.int64()))
         self.size_bytes += rows.nbytes
         self._rows.append(rows)
 

@@ -7,6 +7,7 @@ a batch whose answer was lost is found in the head, and files are never deleted 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ class Batch:
         receipts: Acknowledgements of the dead letters of the same offset ranges.
         written: The rows as data files, once written.
         layout: The table's layout the files were written for.
+        written_at: Clock when they were written, seconds.
         unanswered: A commit of it was sent and no answer came.
     """
 
@@ -60,6 +62,7 @@ class Batch:
     receipts: Receipts = field(default_factory=Receipts)
     written: Written | None = None
     layout: tuple[int, int] | None = None
+    written_at: float = 0.0
     unanswered: bool = False
 
 
@@ -98,6 +101,7 @@ class Committer:
         clock: Callable[[], float],
         rng: random.Random,
         accepted: Collection[Acceptance] = (),
+        files_hold_s: float = math.inf,
     ) -> None:
         """Build the committer.
 
@@ -106,12 +110,15 @@ class Committer:
             clock: Monotonic seconds.
             rng: Jitter of the back-off.
             accepted: What the operator lets pass; incarnations of topics that may start over count here.
+            files_hold_s: Seconds after which files that are not committed yet are written anew, because maintenance
+                may take them for orphans.
         """
         self.head: Head | None = None
         self.failure: str | None = None
         self._table = table
         self._lives: dict[str, Incarnation] = {}
         self._accepted = accepted
+        self._files_hold_s = files_hold_s
         self._clock = clock
         self._conflicts = Backoff(0.005, 0.5, rng)
         self._outages = Backoff(0.2, 10.0, rng)
@@ -218,7 +225,9 @@ class Committer:
         head = self.head
         if head is None or head.positions is None:
             raise RuntimeError("the head was not looked at")
-        if batch.written is None or batch.layout != head.layout:
+        outlived = self._clock() - batch.written_at > self._files_hold_s
+        if batch.written is None or batch.layout != head.layout or outlived:
+            batch.written_at = self._clock()
             batch.written, batch.layout = self._table.write(batch.rows), head.layout
         self.head = self._table.commit(head, batch.written, self._advanced(head.positions, batch.ends))
         return Outcome.LANDED

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003 - FastAPI resolves annotations at run time
+from collections.abc import Callable, Collection, Mapping  # noqa: TC003 - FastAPI resolves annotations at run time
 from http import HTTPStatus
+from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException
 from headgate_runtime.access import REFUSALS, ControlCaller, Problem, audited
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from headgate_writer.errors import Acceptance
+
+_NOT_TAKEN: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Problem, "description": "The body is no JSON."},
+    404: {"model": Problem, "description": "A table is none of this writer's."},
+}
 
 
 class _Accepted(BaseModel):
@@ -40,12 +46,53 @@ class Requested(BaseModel):
     requested: bool = True
 
 
-def writer_router(request_commit: Callable[[], None], accept: Callable[[Acceptance], bool]) -> APIRouter:
-    """Make the router of ``POST /control/commit`` and ``POST /control/accept``.
+class MaintainRequest(BaseModel):
+    """Which tables to maintain; all of this writer's where none is named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tables: list[str] | None = Field(default=None, min_length=1)
+
+
+class MaintenanceOfTable(BaseModel):
+    """What becomes of the request for one table; /info and the metrics show how it went.
+
+    Attributes:
+        table: The table.
+        maintained_here: Whether this replica does it; otherwise ask the one that owns the topic's lowest partition.
+        will: What is done, in this order, as far as anything is due; safety ages hold as ever.
+    """
+
+    table: str
+    maintained_here: bool
+    will: list[str]
+
+
+class MaintenanceRequested(BaseModel):
+    """The request was taken."""
+
+    tables: list[MaintenanceOfTable]
+
+
+_STEPS: Final = [
+    "expire snapshots beyond those to keep",
+    "list the store",
+    "delete files whose time is up",
+    "compact small files of every partition",
+]
+
+
+def writer_router(
+    request_commit: Callable[[], None],
+    accept: Callable[[Acceptance], bool],
+    request_maintenance: Callable[[Collection[str] | None], Mapping[str, bool]],
+) -> APIRouter:
+    """Make the router of ``POST /control/commit``, ``/control/accept`` and ``/control/maintain``.
 
     Args:
         request_commit: Commits what is buffered.
         accept: Lets something pass; False where nothing waits for it.
+        request_maintenance: Maintains tables, all where none is named; tells of each whether it is done here.
     """
     router = APIRouter(prefix="/control", tags=["control"], responses=REFUSALS)
 
@@ -72,6 +119,24 @@ def writer_router(request_commit: Callable[[], None], accept: Callable[[Acceptan
                     HTTPStatus.NOT_FOUND, "No parked table waits for this: see details.tables.parked in /info."
                 )
         return Requested()
+
+    @router.post("/maintain", status_code=202, responses=_NOT_TAKEN)
+    def maintain(caller: ControlCaller, request: MaintainRequest | None = None) -> MaintenanceRequested:
+        """Expire, delete and compact as soon as possible instead of when it is due."""
+        named = request.tables if request else None
+        try:
+            with audited(caller, "maintain", tables=named):
+                taken = request_maintenance(named)
+        except KeyError as error:
+            raise HTTPException(
+                HTTPStatus.NOT_FOUND, f"{error} is no table that this writer maintains; /info lists those"
+            ) from error
+        return MaintenanceRequested(
+            tables=[
+                MaintenanceOfTable(table=table, maintained_here=here, will=_STEPS if here else [])
+                for table, here in taken.items()
+            ]
+        )
 
     return router
 

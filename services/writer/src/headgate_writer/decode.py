@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 from headgate_runtime.errors import UndecodableError
+from headgate_runtime.records import column_of
 from headgate_schemas import Violation
 
 from headgate_writer.schema import INSTANT, instants, stored_schema
@@ -118,17 +119,17 @@ class BatchDecoder:
         """
         if self._fast is None:
             return self._by_reference(records)
-        columns, sure = self._fast.decode([record.value for record in records])
+        columns, sure = self._fast.decode(column_of(records, "value"))
         if columns.num_rows == len(records):
             return self._placed(columns, records), []
         indices = pc.indices_nonzero(sure).to_pylist()
-        doubtful = pc.indices_nonzero(pc.invert(sure)).to_pylist()
-        others, rejected = self._by_reference([records[index] for index in doubtful])
+        doubtful = {index: records[index] for index in pc.indices_nonzero(pc.invert(sure)).to_pylist()}
+        others, rejected = self._by_reference(list(doubtful.values()))
         rows = self._placed(columns, [records[index] for index in indices])
         if not others.num_rows:
             return rows, rejected
         lost = {id(each.record) for each in rejected}
-        indices += [index for index in doubtful if id(records[index]) not in lost]
+        indices += [index for index, record in doubtful.items() if id(record) not in lost]
         return pa.concat_tables([rows, others]).take(pc.array_sort_indices(pa.array(indices))), rejected
 
     def _by_reference(self, records: Sequence[Record]) -> tuple[pa.Table, list[Rejected]]:
@@ -179,8 +180,8 @@ class BatchDecoder:
             [
                 *columns.columns,
                 pa.repeat(topic, len(records)),
-                pa.array([record.partition for record in records], pa.int32()),
-                pa.array([record.offset for record in records], pa.int64()),
+                pa.array(column_of(records, "partition"), pa.int32()),
+                pa.array(column_of(records, "offset"), pa.int64()),
                 pa.repeat(pa.scalar(self._clock_ms() * 1000, INSTANT), len(records)),
             ],
             schema=self.schema,

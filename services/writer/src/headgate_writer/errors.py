@@ -52,3 +52,7 @@ class UnsafeToWriteError(HeadgateError):
 
 class NotStorableError(HeadgateError):
     """Records of a schema do not fit the table they are for, and the table cannot be made to fit them."""
+
+
+class SourcesGoneError(HeadgateError):
+    """Files that were compacted are no longer live as they were read: what was made of them is of no use."""

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import errno
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 from headgate_runtime.errors import UnavailableError
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.manifest import DataFile as IcebergFile
-from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
+from pyiceberg.manifest import ManifestContent
+from pyiceberg.table import Transaction
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
 
-from headgate_writer.errors import Acceptance, ConflictError, NotStorableError, UnknownOutcomeError, UnsafeToWriteError
+from headgate_writer.errors import (
+    Acceptance,
+    ConflictError,
+    NotStorableError,
+    SourcesGoneError,
+    UnknownOutcomeError,
+    UnsafeToWriteError,
+)
+from headgate_writer.maintenance.replacing import ReplaceFiles
 from headgate_writer.parquet import DataFileWriter
 from headgate_writer.positions import PROPERTY, Positions, positions_of
 from headgate_writer.table import Head, Written
@@ -21,13 +33,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
+    from pyiceberg.io import FileIO
     from pyiceberg.table import Table as PyIcebergTable
-    from pyiceberg.table.update import UpdatesAndRequirements
+    from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.update import TableUpdate, UpdatesAndRequirements
+
+    from headgate_writer.maintenance.compaction import Compacted
+    from headgate_writer.maintenance.retention import Retention
 
 _log = structlog.get_logger()
 
 # Replicas that meet a new version at once widen the same table; the loser sees the winner's work the second time.
 _ATTEMPTS = 5
+
+
+class _Unstaged(Transaction):
+    """A transaction that stages nothing, so that its metadata is the table's.
+
+    pyiceberg copies all of it, each snapshot, whenever it is asked for: a dozen times a commit, and most of its time.
+    """
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The table's metadata; nobody changes it in place."""
+        return self._table.metadata
 
 
 class IcebergTable:
@@ -37,17 +66,24 @@ class IcebergTable:
     become stale, and the clean-up deletes files after a refusal that a lost answer can hide a success behind.
     """
 
-    def __init__(self, table: PyIcebergTable, keep_snapshots: int) -> None:
+    def __init__(
+        self,
+        table: PyIcebergTable,
+        retention: Retention | None,
+        *,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         """Wrap a table.
 
         Args:
             table: The table, opened.
-            keep_snapshots: Snapshots that stay readable, branches' and tags' apart; the metadata, and with it the
-                time of a commit, would grow with every one that is kept. Files are not deleted.
+            retention: Which snapshots stay; None leaves all of that to somebody else.
+            clock_ms: Milliseconds since the epoch.
         """
         self._table = table
-        self._keep_snapshots = keep_snapshots
         self._files = DataFileWriter()
+        self._retention = retention
+        self._clock_ms = clock_ms
 
     @property
     def name(self) -> str:
@@ -58,6 +94,21 @@ class IcebergTable:
     def location(self) -> str:
         """Where its files are."""
         return self._table.location()
+
+    @property
+    def metadata(self) -> TableMetadata:
+        """The table's metadata as of the last refresh or commit; it is never changed in place."""
+        return self._table.metadata
+
+    @property
+    def metadata_location(self) -> str:
+        """Location of that metadata's own file."""
+        return self._table.metadata_location
+
+    @property
+    def io(self) -> FileIO:
+        """The table's store."""
+        return self._table.io
 
     def refresh(self) -> Head:
         """Read the head from the catalog; see the protocol for errors."""
@@ -107,14 +158,52 @@ class IcebergTable:
         """Append files and map; see the protocol for errors."""
         if head.snapshot_id != _snapshot_id(self._table):
             raise ConflictError(f"{self.name} was refreshed since snapshot {head.snapshot_id}")
-        updates, requirements = self._append(written.files, positions)
-        self._sent(lambda: self._table._do_commit(updates, requirements))  # noqa: SLF001 - see the class
+        self._land(self._append(written.files, positions))
         return self._head()
+
+    def replace(self, head: Head, compacted: Compacted) -> Head:
+        """Put compacted files in the place of their sources; rows and positions stay as they are.
+
+        Returns:
+            The new head.
+
+        Raises:
+            SourcesGoneError: A source is no longer live, or more than its own rows would come back.
+            UnavailableError: The store does not take manifests; nothing was sent.
+            ConflictError: ``head`` is no longer the head; the same files may be offered again.
+            UnknownOutcomeError: No answer; it may have landed, and then its sources are gone.
+        """
+        if head.snapshot_id != _snapshot_id(self._table) or head.positions is None:
+            raise ConflictError(f"{self.name} was refreshed since snapshot {head.snapshot_id}")
+        if head.layout != compacted.layout:
+            raise SourcesGoneError(f"{self.name} has another schema or partitioning than its compacted files")
+        properties = {PROPERTY: head.positions.dump()}
+        update = ReplaceFiles(_Unstaged(self._table), self._table.io, compacted, properties)
+        try:
+            self._require_no_row_deletes()
+            changes = update._commit()  # noqa: SLF001 - see the class
+        except ValidationException as error:
+            raise SourcesGoneError(str(error)) from error
+        except OSError as error:
+            raise UnavailableError(_untaken(self.name, error)) from error
+        self._land(changes)
+        return self._head()
+
+    def expire(self, head: Head) -> bool:
+        """Commit what retention asks for on its own, where no other commit has taken it along; tell whether it did.
+
+        Raises:
+            ConflictError: ``head`` is no longer the head.
+            UnknownOutcomeError: No answer; looking again tells what is still due.
+        """
+        if head.snapshot_id is None or not self._retained():
+            return False
+        self._land(((), (AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=head.snapshot_id),)))
+        return True
 
     def _append(self, files: Sequence[object], positions: Positions) -> UpdatesAndRequirements:
         """Write manifests for the files; nothing of it is the table's before the commit is sent."""
-        table = self._table
-        update = table.transaction().update_snapshot(snapshot_properties={PROPERTY: positions.dump()})
+        update = _Unstaged(self._table).update_snapshot(snapshot_properties={PROPERTY: positions.dump()})
         append = update.merge_append()
         for file in files:
             if not isinstance(file, IcebergFile):
@@ -122,20 +211,25 @@ class IcebergTable:
             append.append_data_file(file)
         try:
             # The producer's own commit() would go through the library's retry and clean-up (see the class).
-            updates, requirements = append._commit()  # noqa: SLF001 - see above
+            return append._commit()  # noqa: SLF001 - see above
         except OSError as error:
             raise UnavailableError(_untaken(self.name, error)) from error
-        if expired := self._expired():
-            updates = (*updates, RemoveSnapshotsUpdate(snapshot_ids=expired))
-        return updates, (*requirements, AssertTableUUID(uuid=table.metadata.table_uuid))
 
-    def _expired(self) -> list[int]:
-        """Return the oldest snapshots beyond those to keep, a quarter of that number at a time."""
-        snapshots = sorted(self._table.metadata.snapshots, key=lambda each: each.sequence_number or 0)
-        if len(snapshots) < self._keep_snapshots * 1.25:
-            return []
-        named = {ref.snapshot_id for ref in self._table.metadata.refs.values()}
-        return [each.snapshot_id for each in snapshots[: -self._keep_snapshots] if each.snapshot_id not in named]
+    def _land(self, changes: UpdatesAndRequirements) -> None:
+        """Send changes, and with them what retention asks for."""
+        updates, requirements = changes
+        same_table = AssertTableUUID(uuid=self._table.metadata.table_uuid)
+        updates = (*updates, *self._retained())
+        self._sent(lambda: self._table._do_commit(updates, (*requirements, same_table)))  # noqa: SLF001 - see the class
+
+    def _retained(self) -> tuple[TableUpdate, ...]:
+        return self._retention.updates(self._table.metadata, self._clock_ms()) if self._retention else ()
+
+    def _require_no_row_deletes(self) -> None:
+        snapshot = self._table.current_snapshot()
+        for manifest in snapshot.manifests(self._table.io) if snapshot else ():
+            if manifest.content is not ManifestContent.DATA:
+                raise SourcesGoneError(f"{self.name} has row-level deletes, which may apply to the compacted rows")
 
     def _sent(self, commit: Callable[[], None]) -> None:
         try:

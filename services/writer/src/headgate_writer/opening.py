@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as PyIcebergTable
 
+    from headgate_writer.maintenance.retention import Retention
+
 # Set when a table is created and left alone afterwards: they are the operator's from then on.
 CREATION_PROPERTIES: Mapping[str, str] = {
     "write.parquet.compression-codec": "zstd",
@@ -48,7 +50,7 @@ def open_table(
     schema: pa.Schema,
     *,
     sort_by: str | None = None,
-    keep_snapshots: int = 200,
+    retention: Retention | None = None,
 ) -> IcebergTable:
     """Open a topic's table: create it where it is missing, add the columns a newer contract has.
 
@@ -59,7 +61,7 @@ def open_table(
         contract: Name and partitioning.
         schema: All columns, as :func:`headgate_writer.schema.stored_schema` gives them.
         sort_by: Path of the column a new table declares its rows to be sorted by, None where it declares none.
-        keep_snapshots: As in :class:`IcebergTable`.
+        retention: As in :class:`IcebergTable`.
 
     Raises:
         ConfigurationError: A column of the table cannot hold what the contract says, or may not be null and is not in it.
@@ -67,7 +69,7 @@ def open_table(
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return IcebergTable(_open_once(catalog, contract, schema, sort_by), keep_snapshots)
+            return IcebergTable(_open_once(catalog, contract, schema, sort_by), retention)
         except (CommitFailedException, TableAlreadyExistsError) as error:
             if attempt == _ATTEMPTS:
                 raise UnavailableError(f"{contract.name}: others keep changing the table: {error}") from error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from headgate_runtime.errors import UnknownSchemaError
+from headgate_runtime.records import column_of
 
 from headgate_writer.decode import Rejected
 from headgate_writer.errors import NotStorableError
@@ -68,7 +69,7 @@ class TableReader:
         Raises:
             UnavailableError: Registry or catalog do not answer; ask again with the same batch.
         """
-        frames = {record.value[:_FRAME_BYTES] for record in records if record.value}
+        frames = {value[:_FRAME_BYTES] for value in column_of(records, "value") if value}
         for frame in frames - self._known - self._refused.keys():
             self._learn(frame)
         if not frames & self._refused.keys():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.records import TopicPartition
 
 from headgate_writer.buffer import Buffer
 from headgate_writer.commit import Batch, Committer, Outcome
@@ -17,8 +18,6 @@ from headgate_writer.runs import Run, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-
-    from headgate_runtime.records import TopicPartition
 
     from headgate_writer.decode import Rejected
     from headgate_writer.errors import UnsafeToWriteError
@@ -101,6 +100,11 @@ class Sink:
     def busy(self) -> bool:
         """Tell whether anything taken is not in the table yet."""
         return bool(self._held) or self._buffer is not None or self._in_flight is not None
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether this replica owns the first partition of the table's first topic: it maintains the table."""
+        return TopicPartition(min(self.feeds, default=""), 0) in self._next
 
     @property
     def held(self) -> bool:

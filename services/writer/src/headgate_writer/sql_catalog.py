@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from headgate_runtime.errors import ConfigurationError
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NamespaceAlreadyExistsError
+from pyiceberg.typedef import EMPTY_DICT
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from headgate_writer.catalog import timeout_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pyiceberg.typedef import Identifier, Properties
     from sqlalchemy.engine import ExceptionContext
 
 CA_PROPERTY = "headgate.ca-file"
@@ -50,6 +53,13 @@ class TimedSqlCatalog(SqlCatalog):
             super().create_tables()
         except DBAPIError:
             super().create_tables()  # where another one has made them meanwhile, there is nothing to do
+
+    def create_namespace(self, namespace: str | Identifier, properties: Properties = EMPTY_DICT) -> None:
+        """Create a namespace; one that another replica makes at the same moment exists already."""
+        try:
+            super().create_namespace(namespace, properties)
+        except IntegrityError as error:
+            raise NamespaceAlreadyExistsError(f"namespace {namespace} was made meanwhile") from error
 
 
 def _given_up(context: ExceptionContext) -> None:

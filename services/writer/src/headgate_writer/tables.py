@@ -21,6 +21,7 @@ from headgate_writer.commit import Committer
 from headgate_writer.decode import BatchDecoder
 from headgate_writer.errors import NotStorableError
 from headgate_writer.feed import Feed
+from headgate_writer.maintenance.composition import retention_of
 from headgate_writer.opening import open_table
 from headgate_writer.personal import Guard, ProtectedTable
 from headgate_writer.policy import CommitPolicy
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from headgate_writer.config import Settings
     from headgate_writer.errors import Acceptance
     from headgate_writer.lineage.assembly import WriterLineage
+    from headgate_writer.maintenance.composition import Keep
     from headgate_writer.metrics import WriterMetrics
     from headgate_writer.outbox import Outbox
     from headgate_writer.table import Table
@@ -60,6 +62,7 @@ class Tables:
     metrics: WriterMetrics
     make_native: MakeNative | None
     lineage: WriterLineage | None
+    keep: Keep
     accepted: Collection[Acceptance] = ()
     pii_key: bytes | None = field(default=None, repr=False)
     _written: dict[str, tuple[Sink, TableReader]] = field(default_factory=dict, init=False)
@@ -87,11 +90,16 @@ class Tables:
         return sink
 
     def _made(self, contract: TopicContract, table: TableContract) -> tuple[Sink, TableReader]:
-        settings, event_time = self.settings, contract.fields.event_time
-        record = self.contracts.record(contract.record)
+        settings, record = self.settings, self.contracts.record(contract.record)
         guard = Guard(table.pii, self.pii_key, record)
         location, opened = self._opened(contract, table, guard, record)
-        committer = Committer(opened, clock=time.monotonic, rng=random.SystemRandom(), accepted=self.accepted)
+        committer = Committer(
+            opened,
+            clock=time.monotonic,
+            rng=random.SystemRandom(),
+            accepted=self.accepted,
+            files_hold_s=settings.maintain.orphan_age_s / 2,
+        )
 
         def widen(wider: RecordSchema) -> None:
             guard.follow(wider)
@@ -104,7 +112,7 @@ class Tables:
             committer=committer,
             reopen=lambda: self._opened(contract, table, guard, reader.record)[1],
             policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
-            event_time=tuple(event_time.split(".")) if event_time else None,
+            event_time=_path(contract.fields.event_time),
             on_landed=self.lineage.of(table.name, location, self._records(table), guard) if self.lineage else None,
         )
         if settings.tracing.endpoint is None:
@@ -119,14 +127,15 @@ class Tables:
     def _opened(
         self, topic: TopicContract, table: TableContract, guard: Guard, record: RecordSchema
     ) -> tuple[str, Table]:
-        """Open the table; returns where it is too."""
+        """Open the table and take it into maintenance; returns where it is too."""
         opened = open_table(
             self.catalog,
             table,
             guard.protection.schema(stored_schema(decoded_schema(record))),
             sort_by=topic.fields.event_time,
-            keep_snapshots=self.settings.keep_snapshots,
+            retention=retention_of(self.settings),
         )
+        self.keep(opened, _path(topic.fields.event_time))
         return opened.location, ProtectedTable(opened, guard)
 
     def _catch_up(self, contract: TopicContract, reader: TableReader) -> None:
@@ -156,6 +165,10 @@ class Tables:
     def _letters(self, dead: TopicContract, *, max_bytes: int) -> DeadLetters:
         encoder = Encoder(self.registry, dead.subject, self.contracts.record(dead.record))
         return DeadLetters(encoder, dead.topic, "writer", max_bytes=max_bytes)
+
+
+def _path(field: str | None) -> tuple[str, ...] | None:
+    return tuple(field.split(".")) if field else None
 
 
 def clock_ms() -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import RecordConsumer
     from headgate_runtime.records import Record, TopicPartition
 
+    from headgate_writer.maintenance.upkeep import Upkeep
     from headgate_writer.outbox import Outbox
     from headgate_writer.parking import Parking
     from headgate_writer.routes import Routes
@@ -53,6 +54,7 @@ class WriterWorker:
         outbox: Outbox,
         parking: Parking,
         *,
+        upkeep: Upkeep,
         max_buffered_bytes: int,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], None] = time.sleep,
@@ -65,6 +67,7 @@ class WriterWorker:
             consumer: The loop's consumer.
             outbox: Dead letters of all sinks.
             parking: Takes the sinks that it is not safe to write to.
+            upkeep: Maintenance of the tables.
             max_buffered_bytes: Decoded bytes, all sinks together, above which consumption pauses.
             clock: Monotonic seconds.
             wait: Sleeps, while a departing partition's rows are brought in.
@@ -74,6 +77,7 @@ class WriterWorker:
         self._consumer = consumer
         self._outbox = outbox
         self._parking = parking
+        self._upkeep = upkeep
         self._max_buffered_bytes = max_buffered_bytes
         self._clock = clock
         self._wait = wait
@@ -129,7 +133,7 @@ class WriterWorker:
                 sink.take(own)
 
     def tick(self, *, draining: bool) -> None:
-        """Send dead letters, commit what is due, all of it while draining, and place partitions that wait for it."""
+        """Send dead letters, commit what is due, all of it while draining, maintain, and place partitions that wait."""
         self._outbox.pump()
         force = draining or self._commit_requested.is_set()
         self._commit_requested.clear()
@@ -138,6 +142,8 @@ class WriterWorker:
                 with self._parked_if_unsafe(sink):
                     sink.retry()
             self._step(sink, force=force)
+            if not draining:
+                self._upkeep.tend(sink.parts.table, leads=sink.leads, free=sink.parts.committer.batch is None)
         if self._clock() >= self._tell_not_before:
             self._tell_not_before = self._clock() + _TELL_EVERY_S
             self._tell_group()
@@ -162,7 +168,8 @@ class WriterWorker:
         return any(sink.busy for sink in self._routes.tables)
 
     def close(self) -> None:
-        """Close the dead letters' producer."""
+        """Close the dead letters' producer, and wait a moment for what maintenance is doing."""
+        self._upkeep.close()
         self._outbox.close()
 
     def _step(self, sink: Sink, *, force: bool) -> Outcome:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.manifest import ManifestEntryStatus
+from pyiceberg.table.snapshots import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,16 +51,18 @@ def rows(table: Table) -> Iterator[Row]:
 
 
 def visible_at(table: Table) -> dict[str, int]:
-    """Path of each live data file -> commit time of the snapshot that added it, in milliseconds; of expired ones none."""
-    snapshot = table.current_snapshot()
-    if snapshot is None:
-        return {}
-    committed = {s.snapshot_id: s.timestamp_ms for s in table.metadata.snapshots}
+    """Path of each file that was appended -> commit time of its snapshot, in milliseconds; of expired snapshots none.
+
+    Rows that were compacted since are in other files too, which made nothing visible.
+    """
     return {
-        entry.data_file.file_path: committed[entry.snapshot_id]
+        entry.data_file.file_path: snapshot.timestamp_ms
+        for snapshot in table.metadata.snapshots
+        if snapshot.summary is not None and snapshot.summary.operation is Operation.APPEND
         for manifest in snapshot.manifests(table.io)
+        if manifest.added_snapshot_id == snapshot.snapshot_id
         for entry in manifest.fetch_manifest_entry(table.io)
-        if entry.status != ManifestEntryStatus.DELETED and entry.snapshot_id in committed
+        if entry.status is ManifestEntryStatus.ADDED
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from headgate_writer.parquet.columns import conform
 from headgate_writer.parquet.encoding import repeating
@@ -17,13 +17,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
 
     from headgate_writer.parquet.ordering import Ordering
     from headgate_writer.parquet.partitioning import Groups
 
 # Files of one batch that are open at the same time: the store's answers are waited for together, memory stays bounded.
 _OPEN_FILES = 2
+
+
+class Place(Protocol):
+    """What is asked of a table that files are written for."""
+
+    @property
+    def metadata(self) -> TableMetadata:
+        """Its metadata."""
+
+    @property
+    def io(self) -> FileIO:
+        """Its store."""
 
 
 class DataFileWriter:
@@ -35,11 +47,11 @@ class DataFileWriter:
     def __init__(self) -> None:
         self._layout: Layout | None = None
 
-    def write(self, table: Table, rows: pa.Table, *, ordered: bool = False) -> list[DataFile]:
+    def write(self, table: Place, rows: pa.Table, *, ordered: bool = False) -> list[DataFile]:
         """Write rows; of one partition or of many, no file holds rows of two.
 
         Args:
-            table: The table, as it was last loaded.
+            table: The table, as it was last loaded; pyiceberg's own will do.
             rows: Any subset of its columns, by name; the others are null.
             ordered: Bring rows into the table's sort order, if it has one. Otherwise that is done only where rows
                 are moved anyway, because they belong to several partitions.
