@@ -89,15 +89,10 @@ def dead_letters(lakehouse: Lakehouse) -> int:
     return sum(admin.high_watermarks(partitions).values())
 
 
-def commits(lakehouse: Lakehouse) -> dict[str, int]:
-    """How often the writers' logs tell of a commit that did not land, by what it came to."""
-    counts: Counter[str] = Counter()
-    for writer in lakehouse.writers:
-        for line in writer.spec.log.read_text("utf-8").splitlines():
-            event = json.loads(line).get("event", "") if line.startswith("{") else ""
-            if event.startswith("commit "):
-                counts[event.removeprefix("commit ")] += 1
-    return dict(counts)
+def events(lakehouse: Lakehouse) -> Counter[str]:
+    """How often the writers' logs tell of what."""
+    lines = [line for writer in lakehouse.writers for line in writer.spec.log.read_text("utf-8").splitlines()]
+    return Counter(json.loads(line)["event"] for line in lines if line.startswith("{"))
 
 
 def _table(lakehouse: Lakehouse) -> Table:

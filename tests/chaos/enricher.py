@@ -128,6 +128,8 @@ def under_fire(platform: Platform, replicas: Sequence[Any], plan: Plan) -> Recov
         traffic.send(pace.due(), SHARE)
         if struck := killer.strike(time.monotonic() - began_s):
             recoveries.killed(struck.victim.name, time.monotonic(), whole=struck.whole)
+        for replica in replicas:
+            replica.revive()
         for seen in reader.poll():
             decided += 1
             recoveries.output(seen.partition, time.monotonic())

@@ -110,10 +110,8 @@ class Killer:
         ]
 
     def strike(self, elapsed_s: float) -> Strike | None:
-        """Kill if a kill is due after so many seconds, and start what has ended; returns what was killed."""
+        """Kill if a kill is due after so many seconds; returns what was killed."""
         struck = self._planned.pop(0) if self._planned and elapsed_s >= self._planned[0].moment_s else None
         if struck is not None:
             (struck.victim.kill9 if struck.whole else struck.victim.kill9_worker)()
-        for replica in self._replicas:
-            replica.revive()
         return struck

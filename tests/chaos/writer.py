@@ -6,7 +6,7 @@ have its partitions, and goes on beside them with what it had in hand. One commi
 does not. Some of the events are in transactions, of which some are aborted.
 
 Run it from the project's root: ``python -m tests.chaos.writer``, or ``make chaos-writer``. The figures go to
-``build/chaos/writer.json``, and it exits with 1 where one is out of bounds.
+``build/chaos/writer.json``, the writers' logs to ``writer-logs`` beside it, and it exits with 1 where one is out of bounds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from tests.chaos.aftermath import commits, dead_letters, hold, unreferenced, verify
+from tests.chaos.aftermath import dead_letters, events, hold, unreferenced, verify
 from tests.chaos.fire import OVERLAPS, Fire, Plan
 from tests.chaos.lakehouse import Lakehouse
 from tests.chaos.proxy import Fault, is_commit
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 WRITERS = 3
 SHORT, LONG = (100, 1_000_000), (400, 4_000_000)
-COMMIT_INTERVAL_S = 1.0
-COMMIT_S = 1.0  # what a commit may take once it is due, beside two that compete with it
+COMMIT_INTERVAL_S = 0.5
+COMMIT_S = 0.5  # what a commit may take once it is due, beside two that compete with it
 LOST = {Fault.LOSE_REQUEST: 0.01, Fault.LOSE_ANSWER: 0.01}
 ORPHAN_AGE_S, ORPHANS_TIMEOUT_S = 60.0, 180.0
 SETTINGS = {
@@ -41,9 +41,16 @@ SETTINGS = {
     "MAINTAIN__INTERVAL_S": "2",
     "MAINTAIN__SNAPSHOT_AGE_S": "60",
     "MAINTAIN__COMPACT_FILES": "8",
-    "MAINTAIN__EXPIRED_AGE_S": "5",
+    "MAINTAIN__EXPIRED_AGE_S": "10",
     "MAINTAIN__ORPHAN_AGE_S": str(ORPHAN_AGE_S),
 }
+# What a process says that ends without having been told to.
+FAULTS = (
+    "fenced: another instance has taken over",
+    "stopped by a fault",
+    "stopped by an unexpected fault",
+    "configuration error",
+)
 LOGS = ROOT / "build" / "chaos" / "writer-logs"
 BOUNDS = (
     Bound("rows_less_distinct_inputs", at_least=0, at_most=0),
@@ -61,6 +68,7 @@ BOUNDS = (
     Bound("orphans_left", at_most=0),
     Bound("live_files_missing", at_most=0),
     Bound("verify_exit_code", at_most=0),
+    Bound("faults", at_most=0),
     Bound("unclean_exits", at_most=0),
 )
 
@@ -80,8 +88,7 @@ def main() -> int:
         lakehouse.catalog.only = is_commit
         lakehouse.catalog.chances = LOST
         figures, details = run(lakehouse, plan)
-        if any(not bound.holds(figures.get(bound.figure, 0)) for bound in BOUNDS):
-            details["logs"] = str(shutil.copytree(Path(scratch) / "run", LOGS, dirs_exist_ok=True))
+        shutil.copytree(Path(scratch) / "run", LOGS, dirs_exist_ok=True)
     return report("chaos", "writer", figures, BOUNDS, details)
 
 
@@ -109,8 +116,10 @@ def run(lakehouse: Lakehouse, plan: Plan) -> tuple[dict[str, float], dict[str, A
         if tail_s is not None:
             figures["idle_tail_s"] = round(tail_s, 2)
         figures |= recovered(fire.recoveries)
-        details = {"commits": commits(lakehouse), "events_per_s": plan.per_s, "writers": WRITERS, "seed": plan.seed}
-    return figures, details | {"settings": SETTINGS, "verify": found, "recoveries": told(fire.recoveries)}
+        told = events(lakehouse)
+        figures |= {"compactions": told["compacted"], "faults": sum(told[fault] for fault in FAULTS)}
+        details = {"told": dict(told), "events_per_s": plan.per_s, "writers": WRITERS, "seed": plan.seed}
+    return figures, details | {"settings": SETTINGS, "verify": found, "recoveries": times(fire.recoveries)}
 
 
 def recovered(recoveries: Recoveries) -> dict[str, float]:
@@ -124,7 +133,7 @@ def recovered(recoveries: Recoveries) -> dict[str, float]:
     return figures
 
 
-def told(recoveries: Recoveries) -> dict[str, list[float]]:
+def times(recoveries: Recoveries) -> dict[str, list[float]]:
     """All recovery times."""
     return {
         "workers_s": [round(seconds, 2) for seconds in recoveries.seconds()],
