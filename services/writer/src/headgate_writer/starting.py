@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def preload(settings: Settings) -> None:
     from headgate_writer.catalog import catalog_client  # noqa: PLC0415
     from headgate_writer.native import installed_decoder  # noqa: PLC0415
 
+    import_module("pyiceberg_core.transform")  # pyiceberg's, for partition values
     catalog_client(settings.catalog.get("type"))
     installed_decoder()
     if settings.lineage.transport:
