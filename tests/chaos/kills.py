@@ -23,6 +23,7 @@ class Kill:
         at_s: When, monotonic.
         waiting: Partitions without an output since.
         whole: The keeper was killed with its worker.
+        cold: It waits for a whole process, its own victim or one that was down at the same time.
         recovery_s: Time to the first committed output of the partition that waited longest; None while open.
     """
 
@@ -30,6 +31,7 @@ class Kill:
     at_s: float
     waiting: set[int]
     whole: bool
+    cold: bool
     recovery_s: float | None = None
 
 
@@ -57,7 +59,11 @@ class Recoveries:
         for kill in self._open():
             if kill.victim == victim:
                 kill.waiting.clear()
-        self.kills.append(Kill(victim, at_s, set(range(self.partitions)), whole))
+        beside = self._open()
+        for kill in beside:
+            kill.cold = kill.cold or whole
+        cold = whole or any(kill.cold for kill in beside)
+        self.kills.append(Kill(victim, at_s, set(range(self.partitions)), whole, cold))
 
     def output(self, partition: int, at_s: float) -> None:
         """An output of a partition's event was committed."""
@@ -68,8 +74,11 @@ class Recoveries:
                     kill.recovery_s = at_s - kill.at_s
 
     def seconds(self, *, whole: bool = False) -> list[float]:
-        """Recovery times from one kind of kill, in order; those a later kill took the place of are left out."""
-        return [kill.recovery_s for kill in self.kills if kill.recovery_s is not None and kill.whole is whole]
+        """Recovery times, in order, where a whole process was down or where none was.
+
+        Kills that a later one took the place of are left out.
+        """
+        return [kill.recovery_s for kill in self.kills if kill.recovery_s is not None and kill.cold is whole]
 
     def _open(self) -> list[Kill]:
         return [kill for kill in self.kills if kill.waiting]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WRITERS = 3
 SHORT, LONG = (100, 1_000_000), (400, 4_000_000)
 COMMIT_INTERVAL_S = 0.5
-COMMIT_S = 0.5  # what a commit may take once it is due, beside two that compete with it
+COMMIT_S = 1.0  # what a commit may take once it is due: three may be at once, and land one after the other
 LOST = {Fault.LOSE_REQUEST: 0.01, Fault.LOSE_ANSWER: 0.01}
 ORPHAN_AGE_S, ORPHANS_TIMEOUT_S = 60.0, 180.0
 SETTINGS = {
@@ -63,6 +63,7 @@ BOUNDS = (
     Bound("writers_overtaken", at_least=OVERLAPS),
     Bound("kills_recovered", at_least=1),
     Bound("recovery_s_max", at_most=5),
+    Bound("whole_recovery_s_max", at_most=10),  # the session's length: until then nobody else has its partitions
     Bound("idle_tail_s", at_most=COMMIT_INTERVAL_S + COMMIT_S),
     Bound("compactions", at_least=1),
     Bound("orphans_left", at_most=0),
