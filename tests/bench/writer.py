@@ -119,7 +119,7 @@ class Bench:
             writer.wait_ready()
             control(url, "pause")
             self.produce()
-            process = psutil.Process(writer.pid)
+            process = psutil.Process(writer.worker_pid)
             before = cpu_s(process)
             control(url, "resume")
             eventually(lambda: self.rows() >= len(self.values), 300)

@@ -120,7 +120,7 @@ def run(lakehouse: Lakehouse, plan: Plan) -> tuple[dict[str, float], dict[str, A
         told = events(lakehouse)
         figures |= {"compactions": told["compacted"], "faults": sum(told[fault] for fault in FAULTS)}
         details = {"told": dict(told), "events_per_s": plan.per_s, "writers": WRITERS, "seed": plan.seed}
-    return figures, details | {"settings": SETTINGS, "verify": found, "recoveries": times(fire.recoveries)}
+    return figures, details | {"settings": SETTINGS, "verify": found, "kills": times(fire.recoveries)}
 
 
 def recovered(recoveries: Recoveries) -> dict[str, float]:
@@ -134,12 +134,17 @@ def recovered(recoveries: Recoveries) -> dict[str, float]:
     return figures
 
 
-def times(recoveries: Recoveries) -> dict[str, list[float]]:
-    """All recovery times."""
-    return {
-        "workers_s": [round(seconds, 2) for seconds in recoveries.seconds()],
-        "whole_s": [round(seconds, 2) for seconds in recoveries.seconds(whole=True)],
-    }
+def times(recoveries: Recoveries) -> list[dict[str, Any]]:
+    """Every kill: whom, when (monotonic seconds), and how long until all partitions had moved on."""
+    return [
+        {
+            "victim": kill.victim,
+            "at_s": round(kill.at_s, 2),
+            "whole": kill.whole,
+            "recovery_s": kill.recovery_s and round(kill.recovery_s, 2),
+        }
+        for kill in recoveries.kills
+    ]
 
 
 if __name__ == "__main__":
