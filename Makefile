@@ -91,7 +91,8 @@ chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model; run ou
 	$(BIN)/python -m tests.chaos.throttle $(FORM)
 	$(BIN)/python -m tests.chaos.budget
 
-chaos-writer: $(READY) ## Take catalog, store and registry away from writers, fill their disk, kill a broker (LONG=1: longer; root)
+chaos-writer: $(READY) ## Kill and freeze writers; take catalog, store, registry away; fill a disk; kill a broker (LONG=1: longer; root)
+	$(BIN)/python -m tests.chaos.writer $(FORM)
 	$(BIN)/python -m tests.chaos.outages $(if $(filter 1,$(LONG)),,--quick)
 	$(BIN)/python -m tests.chaos.disk
 	$(BIN)/python -m tests.chaos.broker $(FORM)

@@ -18,7 +18,8 @@ from headgate_schemas import Contracts
 
 from tests.load.model import Model
 from tests.load.outputs import OUTPUT, SOURCE, Progress, Reader
-from tests.load.traffic import Pace, Traffic
+from tests.load.pace import Pace
+from tests.load.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable

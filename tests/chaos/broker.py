@@ -29,7 +29,8 @@ from headgate_schemas import Contracts
 
 from tests.load.bounds import ROOT, Bound, report
 from tests.load.outputs import OUTPUT, SOURCE, exactness
-from tests.load.traffic import Pace, Traffic
+from tests.load.pace import Pace
+from tests.load.traffic import Traffic
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

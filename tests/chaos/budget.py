@@ -28,7 +28,8 @@ from headgate_schemas.agent import Usage
 from tests.load.bounds import Bound, report
 from tests.load.model import EVERY_CALL_IS_MADE, Model
 from tests.load.outputs import Progress, exactness
-from tests.load.traffic import Pace, Traffic
+from tests.load.pace import Pace
+from tests.load.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,7 +26,8 @@ from tests.chaos.kills import Killer, Recoveries
 from tests.load.bounds import Bound, report
 from tests.load.model import EVERY_CALL_IS_MADE, Model
 from tests.load.outputs import SOURCE, Reader, exactness, kept_answers
-from tests.load.traffic import Pace, Traffic
+from tests.load.pace import Pace
+from tests.load.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,6 +128,8 @@ def under_fire(platform: Platform, replicas: Sequence[Any], plan: Plan) -> Recov
         traffic.send(pace.due(), SHARE)
         if struck := killer.strike(time.monotonic() - began_s):
             recoveries.killed(struck.victim.name, time.monotonic(), whole=struck.whole)
+        for replica in replicas:
+            replica.revive()
         for seen in reader.poll():
             decided += 1
             recoveries.output(seen.partition, time.monotonic())

@@ -23,6 +23,7 @@ class Kill:
         at_s: When, monotonic.
         waiting: Partitions without an output since.
         whole: The keeper was killed with its worker.
+        cold: It waits for a whole process, its own victim or one that was down at the same time.
         recovery_s: Time to the first committed output of the partition that waited longest; None while open.
     """
 
@@ -30,6 +31,7 @@ class Kill:
     at_s: float
     waiting: set[int]
     whole: bool
+    cold: bool
     recovery_s: float | None = None
 
 
@@ -47,12 +49,21 @@ class Recoveries:
     partitions: int
     kills: list[Kill] = field(default_factory=list)
 
+    @property
+    def settled(self) -> bool:
+        """Whether every kill has been recovered from."""
+        return not self._open()
+
     def killed(self, victim: str, at_s: float, *, whole: bool = False) -> None:
         """A replica was killed, its worker alone or the whole of it."""
         for kill in self._open():
             if kill.victim == victim:
                 kill.waiting.clear()
-        self.kills.append(Kill(victim, at_s, set(range(self.partitions)), whole))
+        beside = self._open()
+        for kill in beside:
+            kill.cold = kill.cold or whole
+        cold = whole or any(kill.cold for kill in beside)
+        self.kills.append(Kill(victim, at_s, set(range(self.partitions)), whole, cold))
 
     def output(self, partition: int, at_s: float) -> None:
         """An output of a partition's event was committed."""
@@ -63,8 +74,11 @@ class Recoveries:
                     kill.recovery_s = at_s - kill.at_s
 
     def seconds(self, *, whole: bool = False) -> list[float]:
-        """Recovery times from one kind of kill, in order; those a later kill took the place of are left out."""
-        return [kill.recovery_s for kill in self.kills if kill.recovery_s is not None and kill.whole is whole]
+        """Recovery times, in order, where a whole process was down or where none was.
+
+        Kills that a later one took the place of are left out.
+        """
+        return [kill.recovery_s for kill in self.kills if kill.recovery_s is not None and kill.cold is whole]
 
     def _open(self) -> list[Kill]:
         return [kill for kill in self.kills if kill.waiting]
@@ -105,10 +119,8 @@ class Killer:
         ]
 
     def strike(self, elapsed_s: float) -> Strike | None:
-        """Kill if a kill is due after so many seconds, and start what has ended; returns what was killed."""
+        """Kill if a kill is due after so many seconds; returns what was killed."""
         struck = self._planned.pop(0) if self._planned and elapsed_s >= self._planned[0].moment_s else None
         if struck is not None:
             (struck.victim.kill9 if struck.whole else struck.victim.kill9_worker)()
-        for replica in self._replicas:
-            replica.revive()
         return struck

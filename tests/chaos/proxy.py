@@ -73,29 +73,12 @@ class _Message:
 
 
 @dataclass
-class _Chances:
-    chances: Mapping[Fault, float]
-    only: Callable[[Request], bool]
-    draw: random.Random
-
-    def strike(self, request: Request) -> Fault:
-        if not self.chances or not self.only(request):
-            return Fault.NONE
-        left = self.draw.random()
-        for fault, chance in self.chances.items():
-            left -= chance
-            if left < 0:
-                return fault
-        return Fault.NONE
-
-
-@dataclass
 class FaultProxy:
     """A context manager; listens on a port of its own that stays the same.
 
     Attributes:
         target: Port of the server.
-        chances: How often, 0 to 1, a matching request meets each fault.
+        chances: How often, 0 to 1, a matching request meets each fault; may be set anew at any time.
         only: Which requests the chances are for; all.
         seed: Of the chances.
         struck: How many requests met each fault, those that were passed on included.
@@ -111,7 +94,7 @@ class FaultProxy:
 
     def __post_init__(self) -> None:
         self.port = 0
-        self._by_chance = _Chances(self.chances, self.only, random.Random(self.seed))  # noqa: S311 - guards nothing
+        self._draw = random.Random(self.seed)  # noqa: S311 - guards nothing
         self._fault = Fault.NONE
         self._changed = asyncio.Event()
         self._loop = asyncio.new_event_loop()
@@ -189,7 +172,7 @@ class FaultProxy:
         method, path, _ = request.start
         fault = self._fault
         if fault is Fault.NONE:
-            fault = self._by_chance.strike(Request(method, path))
+            fault = self._by_chance(Request(method, path))
         self.struck[fault] += 1
         if fault is Fault.LOSE_REQUEST:
             return False
@@ -204,6 +187,16 @@ class FaultProxy:
         writer.write(answer.head + answer.body)
         await writer.drain()
         return "close" not in (request.header("connection"), answer.header("connection"))
+
+    def _by_chance(self, request: Request) -> Fault:
+        if not self.chances or not self.only(request):
+            return Fault.NONE
+        left = self._draw.random()
+        for fault, chance in self.chances.items():
+            left -= chance
+            if left < 0:
+                return fault
+        return Fault.NONE
 
     async def _released(self) -> None:
         await self._changed.wait()

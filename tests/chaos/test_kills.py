@@ -48,3 +48,17 @@ def test_kills_of_whole_processes_are_timed_apart_from_those_of_workers() -> Non
     recoveries.killed("a", 20.0, whole=True)
     recoveries.output(0, 24.0)
     assert (recoveries.seconds(), recoveries.seconds(whole=True)) == ([1.0], [4.0])
+
+
+def test_a_worker_that_is_killed_beside_a_whole_process_waits_for_that_one() -> None:
+    recoveries = Recoveries(partitions=2)
+    recoveries.killed("a", 10.0)
+    recoveries.killed("b", 10.5, whole=True)
+    recoveries.killed("c", 11.0)
+    recoveries.output(0, 12.0)
+    recoveries.output(1, 15.0)
+    recoveries.killed("c", 20.0)
+    recoveries.output(0, 21.0)
+    recoveries.output(1, 22.0)
+    assert (recoveries.seconds(), recoveries.seconds(whole=True)) == ([2.0], [5.0, 4.5, 4.0])
+    assert [kill.whole for kill in recoveries.kills] == [False, True, False, False]

@@ -112,6 +112,17 @@ def test_a_data_file_that_is_gone_is_found(lake: Lake) -> None:
     assert [(each["rows"], each["without_row"]) for each in document["partitions"]] == [(1, 1)]
 
 
+def test_a_file_of_an_earlier_snapshot_that_is_gone_is_found(lake: Lake) -> None:
+    lake.append([(0, 0)], {0: 1})
+    [task] = lake.table.scan().plan_files()
+    lake.append([(0, 1)], {0: 2})
+    lake.table.delete("_offset = 0")
+    Path(urlsplit(task.file.file_path).path).unlink()
+    code, document = verify()
+    assert (code, document["files"]["head"]) == (1, 1)
+    assert document["findings"] == [f"file {task.file.file_path} is not there"]
+
+
 def test_files_that_nothing_refers_to_are_counted_and_are_no_finding(lake: Lake) -> None:
     lake.append([(0, 0)], {0: 1})
     (lake.folder / "warehouse" / "lakehouse" / "enriched_events" / "data" / "left.parquet").write_bytes(b"12345")
@@ -121,7 +132,8 @@ def test_files_that_nothing_refers_to_are_counted_and_are_no_finding(lake: Lake)
 
 
 def test_a_file_elsewhere_is_asked_for_and_the_oldest_orphan_counts() -> None:
-    references = References({"b/elsewhere": "s3://b/elsewhere"}, frozenset({"b/elsewhere"}))
+    paths = frozenset({"b/elsewhere"})
+    references = References(paths, {"b/elsewhere": "s3://b/elsewhere"}, paths)
     stored = {"b/old": StoredFile(3, 1_000), "b/new": StoredFile(4, 9_000)}
     files = compare(references, stored, lambda location: location == "s3://b/elsewhere", now_ms=10_000)
     assert (files.missing, files.orphans, files.orphan_bytes, files.oldest_orphan_s) == ([], 2, 7, 9.0)

@@ -23,6 +23,7 @@ from headgate_runtime.closing import closing
 from headgate_runtime.config import ServiceSettings, unknown_variables
 from headgate_runtime.control import control_app
 from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError, InDoubtError
+from headgate_runtime.first_use import import_put_off
 from headgate_runtime.keeper import keep
 from headgate_runtime.logs import configure_logs
 from headgate_runtime.masking import masked
@@ -93,7 +94,7 @@ def run(
     if preload is None:
         return _ending(partial(serve, 0), "stopped")
     with beside(partial(settle, settings)) if settle else nullcontext():
-        failed = _ending(partial(preload, settings))
+        failed = _ending(partial(preload, settings)) or _ending(import_put_off)
     return failed or keep(lambda restarts: _ending(partial(serve, restarts), "stopped"))
 
 
@@ -146,7 +147,9 @@ def _listening(app: FastAPI, http: HttpSettings) -> Iterator[None]:
         listener = socket.create_server((http.host, http.port))
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {http.host}:{http.port}: {error}; set HTTP__PORT") from error
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, ws="none", log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="control-api", daemon=True)
     thread.start()

@@ -42,7 +42,7 @@ def open_catalog(properties: Mapping[str, str]) -> Catalog:
     if not settings.get("uri"):
         raise ConfigurationError("the catalog properties lack 'uri', the catalog's address: add it")
     try:
-        return _implementation(settings.get("type"))(name, **settings)
+        return catalog_client(settings.get("type"))(name, **settings)
     except (ConfigurationError, UnavailableError):
         raise
     except (ValueError, TypeError, ModuleNotFoundError) as error:
@@ -69,8 +69,12 @@ def timeout_s(properties: Mapping[str, str]) -> float:
     return value
 
 
-def _implementation(kind: str | None) -> type[Catalog]:
-    """Return the client of a kind of catalog; imported here, for each brings much that the other does without."""
+def catalog_client(kind: str | None) -> type[Catalog]:
+    """Return the client of a kind of catalog; imported here, for each brings much that the other does without.
+
+    Raises:
+        ConfigurationError: There is no such kind.
+    """
     if kind == "rest":
         from headgate_writer.rest_catalog import TimedRestCatalog  # noqa: PLC0415 - see above
 

@@ -32,11 +32,13 @@ class References:
     """Files that a table's metadata refers to.
 
     Attributes:
-        head: Location by path of the head's data and delete files.
-        every: Paths of files of every kind, of every snapshot that has not expired.
+        head: Paths of the head's data and delete files.
+        kept: Location by path of the data and delete files of every snapshot that has not expired.
+        every: Paths of files of every kind, of all of these.
     """
 
-    head: Mapping[str, str]
+    head: frozenset[str]
+    kept: Mapping[str, str]
     every: frozenset[str]
 
 
@@ -46,7 +48,7 @@ class Files:
 
     Attributes:
         head: Data and delete files of the head.
-        missing: Those that are not in the store.
+        missing: Those of every snapshot that has not expired that are not in the store.
         orphans: Files below the table's location that nothing refers to.
         orphan_bytes: Their size.
         oldest_orphan_s: Age of the oldest, seconds; None where there is none.
@@ -84,7 +86,7 @@ def compare(
     return Files(
         head=len(references.head),
         missing=sorted(
-            location for path, location in references.head.items() if path not in stored and not exists(location)
+            location for path, location in references.kept.items() if path not in stored and not exists(location)
         ),
         orphans=len(orphans),
         orphan_bytes=sum(file.size_bytes for file in orphans),
@@ -116,14 +118,13 @@ def _references(table: Table) -> References:
     metadata, io = table.metadata, table.io
     manifests = {each.manifest_path: each for snapshot in metadata.snapshots for each in snapshot.manifests(io)}
     content = {path: _content(table, manifest) for path, manifest in manifests.items()}
+    kept = {path: location for files in content.values() for path, location in files.items()}
     current = table.current_snapshot()
-    head: dict[str, str] = {}
-    for manifest in current.manifests(io) if current else []:
-        head |= content[manifest.manifest_path]
+    head = [path for each in (current.manifests(io) if current else []) for path in content[each.manifest_path]]
     other = {table.metadata_location, *(entry.metadata_file for entry in metadata.metadata_log), *manifests}
     other |= {snapshot.manifest_list for snapshot in metadata.snapshots}
     other |= {file.statistics_path for file in (*metadata.statistics, *metadata.partition_statistics)}
-    return References(head, frozenset(map(_path, other)).union(*content.values()))
+    return References(frozenset(head), kept, frozenset(map(_path, other)).union(kept))
 
 
 def _content(table: Table, manifest: ManifestFile) -> dict[str, str]:

@@ -188,6 +188,8 @@ class KafkaConsumer:
         """Commit the group's next offsets; see ``RecordConsumer``."""
         if not offsets:
             return
+        if self._callbacks:  # else it is no member of any group, and may set where one begins
+            self._require_member()
         wanted = [ClientPartition(*partition, offset) for partition, offset in offsets.items()]
         if not wait:  # the answer goes to _committed
             self._call("commit", lambda: self._consumer.commit(offsets=wanted, asynchronous=True))
@@ -203,8 +205,7 @@ class KafkaConsumer:
             UnavailableError: The member is out of its group and rejoins; metadata without a member would not be
                 checked by the broker, and a zombie could commit with it.
         """
-        if not self._consumer.memberid():
-            raise UnavailableError(f"not a member of group {self._group_id!r} now: poll until it has rejoined")
+        self._require_member()
         return self._consumer.consumer_group_metadata()
 
     def close(self) -> None:
@@ -225,6 +226,16 @@ class KafkaConsumer:
             self._starts.pop(partition, None)
             self._ends.pop(partition, None)
         self._consumer.incremental_unassign(_client(partitions))
+
+    def _require_member(self) -> None:
+        """Ask the client, which forgets the member's id when its session is over.
+
+        Raises:
+            UnavailableError: The member is out of its group and rejoins. A static one that commits meanwhile would be
+                told that another has its place, its own new self, and the client could not be used again.
+        """
+        if not self._consumer.memberid():
+            raise UnavailableError(f"not a member of group {self._group_id!r} now: poll until it has rejoined")
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         ask = partial(self._consumer.get_watermark_offsets, ClientPartition(*partition), _CALL_TIMEOUT_S)

@@ -74,6 +74,9 @@ class RecordConsumer(Protocol):
         Args:
             offsets: Next offset by partition.
             wait: For the answer. Otherwise a fault is only logged, except that a later ``poll`` tells of fencing.
+
+        Raises:
+            UnavailableError: The brokers do not answer, or the member is out of its group and rejoins.
         """
 
     def group_metadata(self) -> object:
