@@ -207,11 +207,7 @@ impl<'a> Walk<'a> {
     #[inline]
     fn string(&mut self) -> Result<&'a [u8], Wrong> {
         let text = self.bytes()?;
-        if text.is_ascii() || std::str::from_utf8(text).is_ok() {
-            Ok(text)
-        } else {
-            Err("a string is not UTF-8")
-        }
+        if text.is_ascii() || std::str::from_utf8(text).is_ok() { Ok(text) } else { Err("a string is not UTF-8") }
     }
 
     /// The blocks of an array or a map; a negative count is followed by the block's size in bytes.
