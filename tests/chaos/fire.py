@@ -95,7 +95,8 @@ class Fire:
                 killing_s += now_s - last_s
                 struck_s = now_s if self._kill(killing_s) else struck_s
             for writer in self._writers:
-                writer.revive()
+                if writer.revive():
+                    self.recoveries.ended(writer.name)
             last_s = now_s
             time.sleep(TURN_S)
 

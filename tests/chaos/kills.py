@@ -22,8 +22,8 @@ class Kill:
         victim: The replica.
         at_s: When, monotonic.
         waiting: Partitions without an output since.
-        whole: The keeper was killed with its worker.
-        cold: It waits for a whole process, its own victim or one that was down at the same time.
+        whole: The keeper went with its worker: killed too, or out of patience after early deaths.
+        alone: No other replica was being recovered from, from the kill to its own recovery.
         recovery_s: Time to the first committed output of the partition that waited longest; None while open.
     """
 
@@ -31,7 +31,7 @@ class Kill:
     at_s: float
     waiting: set[int]
     whole: bool
-    cold: bool
+    alone: bool
     recovery_s: float | None = None
 
 
@@ -61,9 +61,13 @@ class Recoveries:
                 kill.waiting.clear()
         beside = self._open()
         for kill in beside:
-            kill.cold = kill.cold or whole
-        cold = whole or any(kill.cold for kill in beside)
-        self.kills.append(Kill(victim, at_s, set(range(self.partitions)), whole, cold))
+            kill.alone = False
+        self.kills.append(Kill(victim, at_s, set(range(self.partitions)), whole, alone=not beside))
+
+    def ended(self, victim: str) -> None:
+        """A replica's keeper has ended too."""
+        for kill in self._open():
+            kill.whole = kill.whole or kill.victim == victim
 
     def output(self, partition: int, at_s: float) -> None:
         """An output of a partition's event was committed."""
@@ -73,12 +77,18 @@ class Recoveries:
                 if not kill.waiting:
                     kill.recovery_s = at_s - kill.at_s
 
-    def seconds(self, *, whole: bool = False) -> list[float]:
-        """Recovery times, in order, where a whole process was down or where none was.
+    def seconds(self, *, whole: bool = False, alone: bool | None = None) -> list[float]:
+        """Recovery times from one kind of kill, in order; those a later kill took the place of are left out.
 
-        Kills that a later one took the place of are left out.
+        Args:
+            whole: Of whole processes, else of workers.
+            alone: Only of those that were alone, or were not.
         """
-        return [kill.recovery_s for kill in self.kills if kill.recovery_s is not None and kill.cold is whole]
+        return [
+            kill.recovery_s
+            for kill in self.kills
+            if kill.recovery_s is not None and kill.whole is whole and alone in {None, kill.alone}
+        ]
 
     def _open(self) -> list[Kill]:
         return [kill for kill in self.kills if kill.waiting]

@@ -50,15 +50,21 @@ def test_kills_of_whole_processes_are_timed_apart_from_those_of_workers() -> Non
     assert (recoveries.seconds(), recoveries.seconds(whole=True)) == ([1.0], [4.0])
 
 
-def test_a_worker_that_is_killed_beside_a_whole_process_waits_for_that_one() -> None:
-    recoveries = Recoveries(partitions=2)
-    recoveries.killed("a", 10.0)
-    recoveries.killed("b", 10.5, whole=True)
-    recoveries.killed("c", 11.0)
-    recoveries.output(0, 12.0)
-    recoveries.output(1, 15.0)
-    recoveries.killed("c", 20.0)
+def test_kills_that_overlap_are_told_from_those_that_were_alone() -> None:
+    recoveries = Recoveries(partitions=1)
+    for victim, at_s in (("a", 10.0), ("b", 10.5), ("c", 20.0)):
+        if at_s == 20.0:
+            recoveries.output(0, 12.0)
+        recoveries.killed(victim, at_s)
     recoveries.output(0, 21.0)
-    recoveries.output(1, 22.0)
-    assert (recoveries.seconds(), recoveries.seconds(whole=True)) == ([2.0], [5.0, 4.5, 4.0])
-    assert [kill.whole for kill in recoveries.kills] == [False, True, False, False]
+    assert (recoveries.seconds(alone=True), recoveries.seconds(alone=False)) == ([1.0], [2.0, 1.5])
+    assert recoveries.seconds() == [2.0, 1.5, 1.0]
+
+
+def test_a_worker_whose_keeper_ends_over_it_counts_as_a_whole_process() -> None:
+    recoveries = Recoveries(partitions=1)
+    recoveries.killed("a", 10.0)
+    recoveries.ended("a")
+    recoveries.output(0, 14.0)
+    recoveries.ended("a")
+    assert (recoveries.seconds(), recoveries.seconds(whole=True)) == ([], [4.0])
