@@ -151,3 +151,24 @@ def test_settings_that_describe_no_transport_stop_the_start(transport: dict[str,
     make: Callable[[], object] = lambda: open_emitter(LineageSettings(transport=transport), NO_KAFKA, Metrics())  # noqa: E731
     with pytest.raises(ConfigurationError, match="LINEAGE__TRANSPORT describes no OpenLineage transport"):
         make()
+
+
+def test_nothing_is_said_or_sent_after_the_end_of_the_wait_for_a_receiver() -> None:
+    sent: list[RunEvent] = []
+    released = threading.Event()
+
+    def hang(event: RunEvent) -> None:
+        sent.append(event)
+        released.wait(30)
+        raise ConnectionError("away")
+
+    emitter = LineageEmitter(hang, LineageMetrics(Metrics()))
+    for _ in range(3):
+        emitter.emit(events)
+    eventually(lambda: sent, 30)
+    emitter.close(0.01)
+    with capture_logs() as logs:
+        released.set()
+        emitter._thread.join(30)
+    assert not emitter._thread.is_alive()
+    assert (len(sent), logs) == (1, [])

@@ -68,7 +68,7 @@ class LineageEmitter:
         self._clock = clock
         self._waiting: deque[MakeEvents] = deque()
         self._changed = threading.Condition()
-        self._closing = False
+        self._closing = self._given_up = False
         self._lost = 0
         self._logged_s = float("-inf")
         self._thread = threading.Thread(target=self._run, name="lineage", daemon=True)
@@ -91,6 +91,7 @@ class LineageEmitter:
             self._changed.notify()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
+            self._given_up = True  # the thread may outlive its service by a receiver's time-out, and has no more to say
             _log.warning("lineage is lost: the receiver has not taken the last runs", runs=len(self._waiting) + 1)
 
     def _run(self) -> None:
@@ -106,13 +107,13 @@ class LineageEmitter:
     def _next(self) -> MakeEvents | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
-            return self._waiting.popleft() if self._waiting else None
+            return self._waiting.popleft() if self._waiting and not self._given_up else None
 
     def _lose(self, outcome: str, why: str) -> None:
         self._runs.labels(outcome).inc()
         with self._changed:
             self._lost += 1
-            if self._clock() - self._logged_s < LOG_INTERVAL_S:
+            if self._given_up or self._clock() - self._logged_s < LOG_INTERVAL_S:
                 return
             lost, self._lost, self._logged_s = self._lost, 0, self._clock()
         _log.warning("lineage is lost", runs=lost, error=why)
