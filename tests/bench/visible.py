@@ -12,7 +12,7 @@ from headgate_writer.positions import positions_of
 from pyiceberg.catalog import load_catalog
 
 from tests.bench.parquet_rows import TOPIC
-from tests.load.traffic import Pace
+from tests.load.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
