@@ -17,7 +17,7 @@ from headgate_runtime.errors import UndecodableError
 from headgate_schemas import incompatibilities
 
 from headgate_writer.column_rules import ColumnRules, column_of
-from headgate_writer.schema import decoded_schema, instants, stored_schema
+from headgate_writer.schema import decoded_schema, instants, stored_schema, with_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -138,21 +138,14 @@ def _in_full(schema: Mapping[str, Any]) -> str:
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Return the same columns of values without their logical types: instants and dates are whole numbers."""
-    return pa.schema([field.with_type(_plain(field.type)) for field in schema])
+    return pa.schema([field.with_type(with_leaves(field.type, _plain)) for field in schema])
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
+    """The column type of a leaf without its logical type."""
     if pa.types.is_timestamp(kind):
         return pa.int64()
-    if pa.types.is_date(kind):
-        return pa.int32()
-    if pa.types.is_struct(kind):
-        return pa.struct([child.with_type(_plain(child.type)) for child in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
-    if pa.types.is_map(kind):
-        return pa.map_(kind.key_type, kind.item_field.with_type(_plain(kind.item_type)))
-    return kind
+    return pa.int32() if pa.types.is_date(kind) else kind
 
 
 def _calendar(schema: pa.Schema, path: tuple[str, ...]) -> tuple[pa.Scalar, pa.Scalar]:

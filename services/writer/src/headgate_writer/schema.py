@@ -8,7 +8,7 @@ import pyarrow as pa
 from headgate_runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from headgate_schemas import RecordSchema
 
@@ -62,7 +62,7 @@ def decoded_schema(record: RecordSchema) -> pa.Schema:
 
 def stored_schema(decoded: pa.Schema) -> pa.Schema:
     """Return the table's Arrow schema: the record's columns with instants in microseconds, then the position columns."""
-    return pa.schema([*(field.with_type(_stored(field.type)) for field in decoded), *POSITION_COLUMNS])
+    return pa.schema([*(field.with_type(with_leaves(field.type, _stored)) for field in decoded), *POSITION_COLUMNS])
 
 
 def instants(schema: pa.Schema) -> Iterator[tuple[str, ...]]:
@@ -80,16 +80,19 @@ def _instants(field: pa.Field, parents: tuple[str, ...]) -> Iterator[tuple[str, 
             yield from _instants(child, path)
 
 
-def _stored(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_timestamp(kind):
-        return INSTANT
+def with_leaves(kind: pa.DataType, leaf: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+    """Return a type with other types in the places of its leaves; structs, lists and maps stay around them."""
     if pa.types.is_struct(kind):
-        return pa.struct([child.with_type(_stored(child.type)) for child in kind])
+        return pa.struct([child.with_type(with_leaves(child.type, leaf)) for child in kind])
     if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_stored(kind.value_type)))
+        return pa.list_(kind.value_field.with_type(with_leaves(kind.value_type, leaf)))
     if pa.types.is_map(kind):
-        return pa.map_(kind.key_type, kind.item_field.with_type(_stored(kind.item_type)))
-    return kind
+        return pa.map_(kind.key_type, kind.item_field.with_type(with_leaves(kind.item_type, leaf)))
+    return leaf(kind)
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    return INSTANT if pa.types.is_timestamp(kind) else kind
 
 
 class _AvroReader:
