@@ -15,8 +15,7 @@ from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 from headgate_runtime.testing import eventually
 from typer.testing import CliRunner
 
-from tests.integration.test_writer_exactly_once import contract_break
-from tests.integration.writers import PARTITIONS, World, running
+from tests.integration.writers import PARTITIONS, World, contract_break, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable

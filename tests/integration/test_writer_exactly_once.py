@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 import random
 import secrets
 import struct
@@ -16,7 +15,7 @@ from headgate_runtime.records import OutgoingRecord
 from headgate_runtime.testing import eventually
 from headgate_writer.native import installed_decoder
 
-from tests.integration.writers import World, running
+from tests.integration.writers import World, contract_break, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,15 +129,3 @@ def test_a_writer_whose_table_hashes_does_not_start_without_a_key(
     assert writer.exit_code != 0
     assert "HEADGATE_WRITER_PII_KEY_FILE" in writer.spec.log.read_text("utf-8")
     assert world.table() is None
-
-
-def contract_break(world: World) -> bytes:
-    """Return valid Avro that breaks the first rule of the contract that names a closed set."""
-    rule = next(rule for rule in world.contract.rules if rule.one_of)
-    *parents, leaf = rule.field.split(".")
-    event = json.loads(json.dumps(world.event))
-    inner = event
-    for name in parents:
-        inner = inner[name]
-    inner[leaf] = "no such value"
-    return world.encoder.encode(event)

@@ -183,6 +183,18 @@ class World:
         return [decoder.decode(record.value) for record in records.values()]
 
 
+def contract_break(world: World) -> bytes:
+    """Return valid Avro that breaks the first rule of the contract that names a closed set."""
+    rule = next(rule for rule in world.contract.rules if rule.one_of)
+    *parents, leaf = rule.field.split(".")
+    event = json.loads(json.dumps(world.event))
+    inner = event
+    for name in parents:
+        inner = inner[name]
+    inner[leaf] = "no such value"
+    return world.encoder.encode(event)
+
+
 @contextmanager
 def running(*writers: ServiceProcess) -> Iterator[None]:
     for writer in writers:
