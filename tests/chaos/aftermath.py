@@ -33,13 +33,13 @@ VERIFY_TIMEOUT_S = 600.0
 def hold(lakehouse: Lakehouse, load: StampedLoad) -> dict[str, float]:
     """Read the table whole and hold its rows against the events that were sent."""
     table, id_field = _table(lakehouse), lakehouse.contracts.topic(TOPIC).fields.event_id or ""
-    rows = table.scan(selected_fields=(id_field, "_partition", "_offset")).to_arrow()
+    rows = table.scan(selected_fields=(id_field, "_kafka_partition", "_offset")).to_arrow()
     numbers = np.array([int(event_id.removeprefix(PREFIX)) for event_id in rows[id_field].to_pylist()], dtype=np.int64)
     times = np.bincount(numbers, minlength=load.given)
     aborted = np.zeros(len(times), dtype=bool)
     for batch in load.aborted:
         aborted[batch.start : batch.stop] = True
-    positions = rows.select(["_partition", "_offset"]).group_by(["_partition", "_offset"]).aggregate([])
+    positions = rows.select(["_kafka_partition", "_offset"]).group_by(["_kafka_partition", "_offset"]).aggregate([])
     return {
         "distinct_inputs": load.committed,
         "aborted_inputs": int(aborted.sum()),

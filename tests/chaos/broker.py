@@ -141,8 +141,8 @@ def compared(platform: Platform) -> dict[str, float]:
     if table is None:
         raise RuntimeError("nothing was stored")
     event_id = Contracts.load().topic(SOURCE).fields.event_id or ""
-    rows = table.scan(selected_fields=(event_id, "_partition", "_offset")).to_arrow()
-    positions = set(zip(rows["_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True))
+    rows = table.scan(selected_fields=(event_id, "_kafka_partition", "_offset")).to_arrow()
+    positions = set(zip(rows["_kafka_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True))
     return found.figures() | {
         "rows": rows.num_rows,
         "rows_less_outputs": rows.num_rows - found.outputs,

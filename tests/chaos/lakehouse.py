@@ -213,9 +213,9 @@ class Lakehouse:
         table, id_field = self.table(), self.contracts.topic(TOPIC).fields.event_id or ""
         if table is None:
             return Stored(0, len(sent), 0, 0)
-        rows = table.scan(selected_fields=(id_field, "_topic", "_partition", "_offset")).to_arrow()
+        rows = table.scan(selected_fields=(id_field, "_topic", "_kafka_partition", "_offset")).to_arrow()
         ids = Counter(rows[id_field].to_pylist())
-        positions = set(zip(rows["_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True))
+        positions = set(zip(rows["_kafka_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True))
         doubled = sum(count - 1 for count in ids.values())
         return Stored(rows.num_rows, len(set(sent) - set(ids)), doubled, rows.num_rows - len(positions))
 

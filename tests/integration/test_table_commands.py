@@ -156,7 +156,7 @@ def test_a_record_that_a_table_lost_is_found_missing(world: Operated) -> None:
         eventually(lambda: world.row_count() >= 40, 40)
     table = world.table()
     assert table is not None
-    table.delete("_partition = 2 AND _offset = 3")
+    table.delete("_kafka_partition = 2 AND _offset = 3")
     code, document = world.verified()
     assert code == 1
     assert document["findings"] == [

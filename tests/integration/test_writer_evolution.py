@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import duckdb
-import duckdb_extension_avro
-import duckdb_extension_iceberg
 import pytest
 from headgate_runtime.avro import Encoder
 from headgate_runtime.kafka.producer import KafkaProducer
@@ -17,47 +12,20 @@ from headgate_runtime.records import OutgoingRecord
 from headgate_runtime.testing import eventually
 from headgate_schemas.records import parse_record
 
+from tests.integration.evolving import CITY, RANK, evolved, newer, rows_by_duckdb, rows_by_pyiceberg, send
 from tests.integration.writers import PARTITIONS, World, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from headgate_local.fixtures import Brokers
-    from headgate_schemas import RecordSchema
     from pyiceberg.table import Table
-
-RANK, CITY = 2**40, "Ulm"
 
 
 @pytest.fixture
 def world(stack: Brokers, tmp_path: Path, topic_name: Callable[[str], str]) -> World:
     return World(topic_name("evolving"), tmp_path, stack)
-
-
-def evolved(world: World) -> RecordSchema:
-    """The next version: a new record, a new field in a nested record, and an int that is a long now."""
-    schema = json.loads(world.contracts.record(world.contract.record).text)
-    place = {"type": "record", "name": "place", "fields": [{"name": "city", "type": "string"}]}
-    schema["fields"].append({"name": "place", "type": ["null", place], "default": None})
-    decision = next(field["type"]["fields"] for field in schema["fields"] if field["name"] == "agent_metadata")
-    decision.append({"name": "rank", "type": ["null", "long"], "default": None})
-    revision = next(field for field in decision if field["name"] == "revision")
-    revision["type"] = "long"
-    return parse_record(world.contract.record, 2, schema)
-
-
-def newer(event: dict[str, Any]) -> dict[str, Any]:
-    return event | {
-        "place": {"city": CITY},
-        "agent_metadata": event["agent_metadata"] | {"rank": RANK, "revision": RANK},
-    }
-
-
-def send(world: World, producer: KafkaProducer, encoder: Encoder, event: dict[str, Any], prefix: str) -> None:
-    event_id = f"{prefix}-{len(world.sent)}"
-    value = encoder.encode({**event, "event_id": event_id})
-    producer.send(OutgoingRecord(world.topic, None, value, partition=len(world.sent) % PARTITIONS))
-    world.sent.append(event_id)
 
 
 def test_a_new_version_is_stored_exactly_once_while_writers_are_killed(world: World) -> None:
@@ -91,7 +59,7 @@ def test_a_new_version_is_stored_exactly_once_while_writers_are_killed(world: Wo
     table = world.table()
     assert table is not None
     assert_values(table)
-    assert by_duckdb(table) == by_pyiceberg(table)
+    assert rows_by_duckdb(table, QUERY).to_pylist() == rows_by_pyiceberg(table, QUERY).to_pylist()
 
 
 def assert_values(table: Table) -> None:
@@ -104,27 +72,9 @@ def assert_values(table: Table) -> None:
 
 QUERY = """
     SELECT event_id, place.city AS city, agent_metadata.rank AS rank, agent_metadata.revision AS revision,
-           agent_metadata.decision AS decision, _partition, _offset
+           agent_metadata.decision AS decision, _kafka_partition, _offset
     FROM {source} ORDER BY event_id
 """
-
-
-def extension(module: Any) -> Path:
-    return next(Path(module.__file__).parent.rglob("*.duckdb_extension"))
-
-
-def by_duckdb(table: Table) -> list[tuple[Any, ...]]:
-    """What DuckDB reads from the metadata file on its own."""
-    with duckdb.connect() as connection:
-        for module in (duckdb_extension_avro, duckdb_extension_iceberg):
-            connection.execute(f"LOAD '{extension(module)}'")
-        return connection.execute(QUERY.format(source=f"iceberg_scan('{table.metadata_location}')")).fetchall()
-
-
-def by_pyiceberg(table: Table) -> list[tuple[Any, ...]]:
-    with duckdb.connect() as connection:
-        connection.register("rows", table.scan().to_arrow())
-        return connection.execute(QUERY.format(source="rows")).fetchall()
 
 
 def test_records_of_a_version_that_cannot_be_stored_are_dead_letters_and_the_rest_goes_on(world: World) -> None:

@@ -171,9 +171,9 @@ class World:
         """Every event that was committed to the topic is one row, and every row has its own position."""
         table = self.table()
         assert table is not None
-        rows = table.scan(selected_fields=("event_id", "_topic", "_partition", "_offset")).to_arrow().to_pylist()
+        rows = table.scan(selected_fields=("event_id", "_topic", "_kafka_partition", "_offset")).to_arrow().to_pylist()
         assert Counter(row["event_id"] for row in rows) == Counter(self.sent)
-        assert len({(row["_topic"], row["_partition"], row["_offset"]) for row in rows}) == len(rows)
+        assert len({(row["_topic"], row["_kafka_partition"], row["_offset"]) for row in rows}) == len(rows)
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """The dead letters in their topic, each record's once."""

@@ -21,7 +21,7 @@ SCHEMA = pa.schema(
         pa.field("event_id", pa.string(), nullable=False),
         pa.field("agent_metadata", pa.struct([pa.field("revision", pa.int32(), nullable=False)]), nullable=False),
         pa.field("_topic", pa.string(), nullable=False),
-        pa.field("_partition", pa.int32(), nullable=False),
+        pa.field("_kafka_partition", pa.int32(), nullable=False),
         pa.field("_offset", pa.int64(), nullable=False),
     ],
 )
@@ -66,7 +66,7 @@ class Lake:
                 "event_id": event_id,
                 "agent_metadata": {"revision": revision},
                 "_topic": TOPIC,
-                "_partition": partition,
+                "_kafka_partition": partition,
                 "_offset": offset,
             }
             for (partition, offset), (event_id, revision) in zip(offsets, named, strict=True)

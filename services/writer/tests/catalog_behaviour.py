@@ -47,7 +47,7 @@ def rows(*offsets: int, days: int = 1, partition: int = 0) -> pa.Table:
         "at": [offset % days * DAY_US for offset in offsets],
         "note": [None] * len(offsets),
         "_topic": ["events"] * len(offsets),
-        "_partition": [partition] * len(offsets),
+        "_kafka_partition": [partition] * len(offsets),
         "_offset": list(offsets),
         "_ingested_at": [0] * len(offsets),
     }
@@ -251,7 +251,7 @@ class RacingBehaviour(CatalogBehaviour):
             racer.join(RACE_TIMEOUT_S)
         assert [racer.exitcode for racer in racers] == [0] * RACERS
         found = catalog.load_table(name).scan().to_arrow()
-        pairs = zip(found["_partition"].to_pylist(), found["_offset"].to_pylist(), strict=True)
+        pairs = zip(found["_kafka_partition"].to_pylist(), found["_offset"].to_pylist(), strict=True)
         assert sorted(pairs) == [(number, offset) for number in range(RACERS) for offset in range(COMMITS_EACH)]
         positions = open_table(catalog, contract(name), SCHEMA).refresh().positions
         assert positions is not None

@@ -50,7 +50,7 @@ def committer_of(
 
 def rows_of(partition: int, offsets: list[int]) -> pa.Table:
     return pa.table(
-        {"_partition": pa.array([partition] * len(offsets), pa.int32()), "_offset": pa.array(offsets, pa.int64())}
+        {"_kafka_partition": pa.array([partition] * len(offsets), pa.int32()), "_offset": pa.array(offsets, pa.int64())}
     )
 
 

@@ -71,7 +71,7 @@ def test_a_row_has_its_values_in_microseconds_and_its_position() -> None:
     row = rows.to_pylist()[0]
     assert row["at"].timestamp() == 1.5
     assert row["place"]["seen"].timestamp() == 2.5
-    assert (row["_topic"], row["_partition"], row["_offset"]) == ("readings", 3, 100)
+    assert (row["_topic"], row["_kafka_partition"], row["_offset"]) == ("readings", 3, 100)
     assert row["_ingested_at"].timestamp() == 1_700_000_000
     assert rows.schema.field("at").type == INSTANT
 
@@ -125,7 +125,7 @@ def test_columns_are_nullable_where_avro_says_and_inside_nullable_records() -> N
     assert not schema.field("at").nullable
     assert schema.field("place").nullable
     assert schema.field("place").type.field("seen").nullable
-    assert schema.names[-4:] == ["_topic", "_partition", "_offset", "_ingested_at"]
+    assert schema.names[-4:] == ["_topic", "_kafka_partition", "_offset", "_ingested_at"]
     inner = {"type": "record", "name": "inner", "fields": [{"name": "must", "type": "string"}]}
     assert decoded_schema(record_of(("held", ["null", inner]))).field("held").type.field("must").nullable
     assert not decoded_schema(record_of(("held", inner))).field("held").type.field("must").nullable

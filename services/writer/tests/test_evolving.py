@@ -85,7 +85,9 @@ class Rig:
     def rows(self) -> list[dict[str, Any]]:
         assert CONTRACT.table is not None
         table: pa.Table = self.tables.catalog.load_table(CONTRACT.table.name).scan().to_arrow()
-        found: list[dict[str, Any]] = table.sort_by([("_partition", "ascending"), ("_offset", "ascending")]).to_pylist()
+        found: list[dict[str, Any]] = table.sort_by(
+            [("_kafka_partition", "ascending"), ("_offset", "ascending")]
+        ).to_pylist()
         return found
 
     def told(self) -> list[tuple[Any, Any, Any]]:

@@ -57,14 +57,14 @@ def test_small_files_become_one_sorted_by_event_time_and_rows_and_positions_stay
 
 def test_a_table_s_own_sort_order_goes_before_event_time(upkept: UpkeptTable) -> None:
     with upkept.table().update_sort_order() as order:
-        order.desc("_partition", IdentityTransform()).asc("_offset", IdentityTransform())
+        order.desc("_kafka_partition", IdentityTransform()).asc("_offset", IdentityTransform())
     for _ in range(2):
         upkept.store(partition=0)
         upkept.store(partition=1)
     upkept.maintain()
     (file,) = upkept.survey().files
     found = pq.read_table(Path(file.path.removeprefix("file://")))
-    assert found["_partition"].to_pylist() == [1, 1, 0, 0]
+    assert found["_kafka_partition"].to_pylist() == [1, 1, 0, 0]
     assert found["_offset"].to_pylist() == [0, 1, 0, 1]
     upkept.assert_whole()
 

@@ -81,7 +81,9 @@ def seen(offset: int, **values: Any) -> dict[str, Any]:
         "named": [],
         "aliases": [],
     }
-    return row | {"note": "text", "_topic": "seen", "_partition": 0, "_offset": offset, "_ingested_at": 0} | values
+    return (
+        row | {"note": "text", "_topic": "seen", "_kafka_partition": 0, "_offset": offset, "_ingested_at": 0} | values
+    )
 
 
 ROWS = pa.Table.from_pylist(

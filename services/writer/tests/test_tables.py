@@ -84,7 +84,7 @@ def test_a_record_without_a_usable_value_is_a_dead_letter_with_its_cause(
     row: dict[str, Any] = rows.to_pylist()[0]
     assert (row["cause"], row["value"], row["key"]) == (cause, value, b"key")
     assert (row["source_topic"], row["source_partition"], row["source_offset"]) == (topic, 0, 7)
-    assert (row["_topic"], row["_partition"], row["_offset"]) == (topic, 0, 7)
+    assert (row["_topic"], row["_kafka_partition"], row["_offset"]) == (topic, 0, 7)
 
 
 def test_a_letter_in_place_keeps_a_value_of_any_size(tables: Tables) -> None:

@@ -42,7 +42,7 @@ def rows(*offsets: int, partition: int = 0, days: int = 1) -> pa.Table:
         "at": [offset % days * DAY_US + (1000 - offset) * 1_000_000 for offset in offsets],
         "note": [None] * len(offsets),
         "_topic": ["events"] * len(offsets),
-        "_partition": [partition] * len(offsets),
+        "_kafka_partition": [partition] * len(offsets),
         "_offset": list(offsets),
         "_ingested_at": [0] * len(offsets),
     }
@@ -124,7 +124,7 @@ class UpkeptTable:
 
     def offsets(self) -> list[tuple[int, int]]:
         found = self.table().scan().to_arrow()
-        return sorted(zip(found["_partition"].to_pylist(), found["_offset"].to_pylist(), strict=True))
+        return sorted(zip(found["_kafka_partition"].to_pylist(), found["_offset"].to_pylist(), strict=True))
 
     def stored(self) -> list[tuple[int, int]]:
         """What :meth:`store` has committed."""

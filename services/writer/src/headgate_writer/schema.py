@@ -18,7 +18,7 @@ INSTANT = pa.timestamp("us", tz="UTC")
 POSITION_COLUMNS = pa.schema(
     [
         pa.field("_topic", pa.string(), nullable=False),
-        pa.field("_partition", pa.int32(), nullable=False),
+        pa.field("_kafka_partition", pa.int32(), nullable=False),
         pa.field("_offset", pa.int64(), nullable=False),
         pa.field("_ingested_at", INSTANT, nullable=False),
     ],

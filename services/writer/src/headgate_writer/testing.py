@@ -101,7 +101,7 @@ class MemoryTable:
         if self._strikes("write"):
             raise UnavailableError("store away")
         self.writes += 1
-        pairs = zip(rows["_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True)
+        pairs = zip(rows["_kafka_partition"].to_pylist(), rows["_offset"].to_pylist(), strict=True)
         return Written((list(pairs),), rows.nbytes)
 
     def commit(self, head: Head, written: Written, positions: Positions) -> Head:

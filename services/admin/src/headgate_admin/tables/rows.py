@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Place = tuple[str, int, int]
 
 MEMORY: Final = "512MB"
-POSITION: Final = ("_topic", "_partition", "_offset")
+POSITION: Final = ("_topic", "_kafka_partition", "_offset")
 _ROWS: Final = ["topic", "part", "place", "key", "version"]
 _CHUNK: Final = 200_000
 _PLACES: Final = pa.schema([("topic", pa.string()), ("part", pa.int32()), ("place", pa.int64())])

@@ -19,7 +19,7 @@ Field = schema_dataset.SchemaDatasetFacetFields
 # What Kafka knows of a record beside its value, by the column it becomes; no field of a record may be called so.
 RECORD_METADATA: Mapping[str, tuple[str, str]] = {
     "_topic": ("string", "Kafka's: the record's topic."),
-    "_partition": ("int", "Kafka's: the record's partition."),
+    "_kafka_partition": ("int", "Kafka's: the record's partition."),
     "_offset": ("long", "Kafka's: the record's offset."),
 }
 _OWN: Mapping[str, str] = {"_ingested_at": "When the writer decoded the record."}
