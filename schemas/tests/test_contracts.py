@@ -106,8 +106,8 @@ def test_a_field_is_found_through_nullable_records_and_names() -> None:
     assert [record.field_type(path) for path in ("many.x", "nothing", "maybe.x.y", "again.z")] == [None] * 4
 
 
-def test_personal_data_is_found_in_maps_and_unions() -> None:
-    assert nested().pii == {"maybe.x": "direct", "tags{}.y": "quasi"}
+def test_personal_data_is_found_in_maps_and_unions_and_wherever_a_type_is_named() -> None:
+    assert nested().pii == {"maybe.x": "direct", "again.x": "direct", "many[].x": "direct", "tags{}.y": "quasi"}
 
 
 def test_a_record_that_goes_on_where_another_ends_starts_with_it() -> None:

@@ -162,3 +162,26 @@ def test_a_view_names_no_column_that_was_dropped(tmp_path: Path) -> None:
     contracts = contracts_with(tmp_path, pii={"quasi": "drop"}, versions={"key": "left", "by": "left"})
     view = latest_view(contracts.topic("seen"), contracts.record("seen"))
     assert 'SELECT "id", "left"\n' in view
+
+
+def test_a_named_types_tags_hold_wherever_it_is_used() -> None:
+    person = {
+        "type": "record",
+        "name": "person",
+        "fields": [
+            {"name": "name", "type": "string", "pii": "direct"},
+            {"name": "friend", "type": ["null", "person"], "default": None},
+        ],
+    }
+    schema = {
+        "type": "record",
+        "name": "letter",
+        "namespace": "n",
+        "fields": [
+            {"name": "sender", "type": person},
+            {"name": "receiver", "type": "person"},
+            {"name": "copies", "type": {"type": "array", "items": "person"}},
+        ],
+    }
+    record = parse_record("letter", 1, schema)
+    assert record.pii == {"sender.name": "direct", "receiver.name": "direct", "copies[].name": "direct"}

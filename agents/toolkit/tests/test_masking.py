@@ -39,6 +39,16 @@ def test_a_newly_tagged_field_is_masked_without_a_change_of_code() -> None:
     assert Masker(tags, ("note",))("by telephone", about) == "by [id]"
 
 
+def test_tagged_values_are_masked_in_lists_mappings_and_records_too() -> None:
+    about = event() | {
+        "friends": [{"name": "Ada"}, {"name": "Bea"}],
+        "phones": {"home": "555-01"},
+        "home": {"street": "Elm Row"},
+    }
+    tags = {"friends[].name": "direct", "phones{}": "direct", "home": "direct"}
+    assert Masker(tags, ())("Ada met Bea in Elm Row, call 555-01", about) == "[id] met [id] in [id], call [id]"
+
+
 def test_a_countrys_code_is_masked_in_its_own_case_only() -> None:
     assert masker("put it on my IT card", event(country="IT")) == "put it on my [id] card"
 

@@ -5,7 +5,7 @@ from headgate_schemas.compatibility import Incompatibility, incompatibilities
 from headgate_schemas.contracts import Contracts
 from headgate_schemas.errors import ContractError
 from headgate_schemas.examples import parse_value
-from headgate_schemas.paths import Getter, field_getter
+from headgate_schemas.paths import Getter, field_getter, texts_getter, with_replaced
 from headgate_schemas.pii import Treatments, treatments
 from headgate_schemas.records import RecordSchema, strip_logical_types
 from headgate_schemas.rules import Violation, compile_rules
@@ -34,5 +34,7 @@ __all__ = [
     "latest_view",
     "parse_value",
     "strip_logical_types",
+    "texts_getter",
     "treatments",
+    "with_replaced",
 ]

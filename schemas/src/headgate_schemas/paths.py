@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from typing import Any
 
@@ -35,6 +36,71 @@ def field_getter(path: str) -> Getter:
         case [first, second, leaf]:
             return _depth_three(first, second, leaf)
     return _any_depth(parts[:-1], parts[-1])
+
+
+def texts_getter(path: str) -> Callable[[Mapping[str, Any]], Iterator[str]]:
+    """Compile a path for all the texts there: of items (``tags[]``) and values (``notes{}``), and of all that is inside.
+
+    Raises:
+        ValueError: As :func:`field_getter`.
+    """
+    if "[]" not in path and "{}" not in path:
+        get = field_getter(path)
+        return lambda event: _texts_in(get(event))
+    steps = _steps(path)
+    return lambda event: (text for value in _values_at(event, steps) for text in _texts_in(value))
+
+
+def with_replaced(value: Mapping[str, Any], path: str, replacement: object) -> dict[str, Any]:
+    """A copy of a record's value in which every value at a path, of all items and values, is another; null stays null."""
+    changed: dict[str, Any] = _replaced(dict(value), _steps(path), replacement)
+    return changed
+
+
+def _steps(path: str) -> list[str]:
+    return re.findall(r"\[\]|\{\}|[^.\[\]{}]+", path)
+
+
+def _values_at(value: Any, steps: list[str]) -> Iterator[Any]:
+    if not steps:
+        yield value
+        return
+    match steps[0], value:
+        case "[]", list():
+            inner = value
+        case "{}", dict():
+            inner = list(value.values())
+        case name, dict():
+            inner = [value[name]] if name in value else []
+        case _:
+            inner = []
+    for part in inner:
+        yield from _values_at(part, steps[1:])
+
+
+def _replaced(value: Any, steps: list[str], replacement: object) -> Any:
+    if not steps:
+        return None if value is None else replacement
+    rest = steps[1:]
+    match steps[0], value:
+        case "[]", list():
+            return [_replaced(item, rest, replacement) for item in value]
+        case "{}", dict():
+            return {key: _replaced(each, rest, replacement) for key, each in value.items()}
+        case name, dict() if name in value:
+            return {**value, name: _replaced(value[name], rest, replacement)}
+    return value
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _texts_in(each)
 
 
 # The depths in use are written out: a loop over the parts costs three times as much an event.

@@ -132,19 +132,34 @@ def strip_logical_types(schema: Any) -> Any:
 
 
 def walk_fields(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every field of a schema with its path, outermost first; array items are ``path[]``, map values ``path{}``."""
+    """Every field of a schema with its path, outermost first; array items are ``path[]``, map values ``path{}``.
+
+    A named type has its fields wherever it is used; one inside itself ends there.
+    """
+    return _walk(schema, path, {}, frozenset())
+
+
+def _walk(
+    schema: Any, path: str, named: dict[str, dict[str, Any]], within: frozenset[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(schema, list):
         for branch in schema:
-            yield from walk_fields(branch, path)
+            yield from _walk(branch, path, named, within)
+    elif isinstance(schema, str):
+        if schema in named and schema not in within:
+            yield from _walk(named[schema], path, named, within)
     elif isinstance(schema, dict):
+        if schema.get("type") in _NAMED:
+            named[schema["name"]] = schema
+            within |= {schema["name"]}
         for field in schema.get("fields", ()):
             here = f"{path}.{field['name']}" if path else field["name"]
             yield here, field
-            yield from walk_fields(field["type"], here)
-        yield from walk_fields(schema.get("items"), f"{path}[]")
-        yield from walk_fields(schema.get("values"), f"{path}{{}}")
+            yield from _walk(field["type"], here, named, within)
+        yield from _walk(schema.get("items"), f"{path}[]", named, within)
+        yield from _walk(schema.get("values"), f"{path}{{}}", named, within)
         if isinstance(schema.get("type"), (dict, list)):
-            yield from walk_fields(schema["type"], path)
+            yield from _walk(schema["type"], path, named, within)
 
 
 def _pii(schema: Any, path: str) -> Iterator[tuple[str, str]]:

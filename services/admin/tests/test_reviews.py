@@ -218,3 +218,12 @@ def test_hiding_who_it_is_leaves_the_value_itself_alone() -> None:
     assert before == FLAGGED
     assert hidden["payload"]["attributes"]["user_id"] == "(personal)"
     assert hidden["event_id"] == FLAGGED["event_id"]
+
+
+def test_hiding_who_it_is_reaches_into_lists_and_mappings() -> None:
+    value = {"friends": [{"name": "Ada", "since": 1}, {"name": None}], "phones": {"home": "555-01"}, "other": None}
+    assert without_personal(value, {"friends[].name": "direct", "phones{}": "direct", "other[].name": "direct"}) == {
+        "friends": [{"name": "(personal)", "since": 1}, {"name": None}],
+        "phones": {"home": "(personal)"},
+        "other": None,
+    }

@@ -6,14 +6,13 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from headgate_schemas import Contracts, field_getter
+from headgate_schemas import Contracts, texts_getter
 
 from headgate_agent_toolkit.untrusted import mask
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from headgate_schemas import Getter
     from headgate_schemas.agent import Event
 
 TOPIC = "raw-events"
@@ -35,12 +34,11 @@ class Masker:
         free = {_PLACE + name for name in texts}
         if direct := sorted(path for path in free if pii.get(path) == "direct"):
             raise ValueError(f"prompt_text_chars: {', '.join(direct)} is tagged as direct personal data; take it out")
-        self._values: tuple[Getter, ...] = tuple(field_getter(path) for path in sorted(pii.keys() - free))
+        self._texts = tuple(texts_getter(path) for path in sorted(pii.keys() - free))
 
     def __call__(self, text: str, event: Event) -> str:
         """Mask cleaned text that is about an event."""
-        values = (read(event) for read in self._values)
-        return mask(text, [value for value in values if isinstance(value, str) and value])
+        return mask(text, [value for texts in self._texts for value in texts(event) if value])
 
 
 @cache

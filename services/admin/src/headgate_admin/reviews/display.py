@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from datetime import UTC, datetime
+from functools import reduce
 from typing import TYPE_CHECKING, Any
+
+from headgate_schemas import with_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,15 +41,8 @@ def row(document: Mapping[str, Any]) -> list[str]:
 
 def without_personal(value: Mapping[str, Any], pii: Mapping[str, str]) -> dict[str, Any]:
     """A copy of a record's value without what its schema tags as naming a person."""
-    kept = copy.deepcopy(dict(value))
-    for path in (path for path, kind in pii.items() if kind == "direct"):
-        *parents, leaf = path.split(".")
-        holder: Any = kept
-        for parent in parents:
-            holder = holder.get(parent) if isinstance(holder, dict) else None
-        if isinstance(holder, dict) and holder.get(leaf) is not None:
-            holder[leaf] = _HIDDEN
-    return kept
+    hidden = (path for path, kind in pii.items() if kind == "direct")
+    return reduce(lambda kept, path: with_replaced(kept, path, _HIDDEN), hidden, dict(value))
 
 
 def lines(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

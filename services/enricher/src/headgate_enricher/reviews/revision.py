@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from headgate_runtime.errors import ConfigurationError, RejectedError
 from headgate_runtime.records import OutgoingRecord
 from headgate_runtime.tracing import EVENT_ID, TRACEPARENT
-from headgate_schemas import field_getter
+from headgate_schemas import texts_getter
 
 from headgate_enricher.intake import CONTRACT_VIOLATION, RefusedError
 
@@ -92,7 +92,7 @@ class Reviser:
         self._fields = [field["name"] for field in target.record.raw["fields"]]
         self._event_id = event_id
         self._pipeline_version = pipeline_version
-        self._personal = [field_getter(path) for path in outcome.pii if path != COMMENT]
+        self._personal = [texts_getter(path) for path in outcome.pii if path != COMMENT]
 
     def build(self, record: Record, value: Mapping[str, Any], revision: int, *, now_ms: int) -> OutgoingRecord:
         """Build the later record of an outcome; the fields of the event are as they were, byte for byte.
@@ -150,10 +150,9 @@ class Reviser:
     def _masked(self, comment: str, value: Mapping[str, Any]) -> str:
         """A comment on one line, without the personal data that the contract tags in the event and the outcome."""
         text = " ".join(comment.split())
-        for read in self._personal:
-            identifier = read(value)
-            if isinstance(identifier, str) and identifier:
-                text = _without(text, identifier)
+        for texts in self._personal:
+            for identifier in texts(value):
+                text = _without(text, identifier) if identifier else text
         return text
 
     def _encode(self, later: Mapping[str, Any]) -> bytes:
