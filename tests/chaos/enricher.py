@@ -15,7 +15,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from headgate_local.platform import Platform, Replicas
@@ -49,7 +48,8 @@ BOUNDS = (
     Bound("unclean_exits", at_most=0),
     Bound("answers_kept", at_least=1),
     Bound("repeated_answered_calls", at_most=0),
-    Bound("kills_recovered", at_least=1),
+    Bound("recovery_count", at_least=1),
+    Bound("kills_not_recovered", at_most=0),
     Bound("recovery_s_max", at_most=5),
 )
 
@@ -89,24 +89,16 @@ def run(platform: Platform, plan: Plan) -> tuple[dict[str, float], dict[str, Any
     stats = model.stats()
     codes = [replica.stop() for replica in replicas]
     found, kept = exactness(platform.endpoints), kept_answers(platform.endpoints)
-    seconds, cold = recoveries.seconds(), recoveries.seconds(whole=True)
     figures = found.figures() | {
         "outputs_less_inputs": found.outputs - found.inputs,
-        "kills": len(recoveries.kills),
-        "kills_of_whole_processes": sum(kill.whole for kill in recoveries.kills),
-        "kills_recovered": len(seconds) + len(cold),
         "unclean_exits": sum(code != 0 for code in codes),
         "model_calls": stats["calls"],
         "answers_kept": kept.total(),
         "repeated_answered_calls": kept.total() - len(kept),
         "model_calls_over_distinct": round(stats["answers"] / max(1, len(kept)), 4),
     }
-    if seconds:
-        figures |= {"recovery_s_max": round(max(seconds), 2), "recovery_s_median": round(median(seconds), 2)}
-    if cold:
-        figures |= {"whole_recovery_s_max": round(max(cold), 2), "whole_recovery_s_median": round(median(cold), 2)}
-    details = {"tiers": found.tiers, "fallback_reasons": found.reasons, "recoveries_s": [round(s, 2) for s in seconds]}
-    details["whole_recoveries_s"] = [round(s, 2) for s in cold]
+    figures |= recoveries.figures()
+    details = {"tiers": found.tiers, "fallback_reasons": found.reasons, "recoveries": recoveries.times()}
     return figures, details | {"events_per_s": PER_S, "model_share": SHARE, "replicas": REPLICAS, "seed": plan.seed}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,44 @@ class Recoveries:
             kill.recovery_s
             for kill in self.kills
             if kill.recovery_s is not None and kill.whole is whole and alone in {None, kill.alone}
+        ]
+
+    def figures(self) -> dict[str, float]:
+        """Times of all kills, and by what was killed.
+
+        Those of workers and of whole processes are told apart where no other replica was down; where kills overlap, a
+        time is that of several.
+        """
+        alone, whole = self.seconds(alone=True), self.seconds(whole=True, alone=True)
+        overlapping = [*self.seconds(alone=False), *self.seconds(whole=True, alone=False)]
+        kinds = {
+            "recovery": [*alone, *whole, *overlapping],
+            "worker_recovery": alone,
+            "whole_recovery": whole,
+            "overlapping_recovery": overlapping,
+        }
+        figures: dict[str, float] = {
+            "kills": len(self.kills),
+            "kills_of_whole_processes": sum(kill.whole for kill in self.kills),
+            "kills_not_recovered": len(self._open()),
+        }
+        for kind, seconds in kinds.items():
+            figures[f"{kind}_count"] = len(seconds)
+            if seconds:
+                figures |= {f"{kind}_s_max": round(max(seconds), 2), f"{kind}_s_median": round(median(seconds), 2)}
+        return figures
+
+    def times(self) -> list[dict[str, Any]]:
+        """Every kill: whom, when (monotonic seconds), and how long until all partitions had moved on."""
+        return [
+            {
+                "victim": kill.victim,
+                "at_s": round(kill.at_s, 2),
+                "whole": kill.whole,
+                "alone": kill.alone,
+                "recovery_s": kill.recovery_s and round(kill.recovery_s, 2),
+            }
+            for kill in self.kills
         ]
 
     def _open(self) -> list[Kill]:

@@ -16,17 +16,13 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.chaos.aftermath import dead_letters, events, hold, unreferenced, verify
 from tests.chaos.fire import OVERLAPS, Fire, Plan
 from tests.chaos.lakehouse import Lakehouse
 from tests.chaos.proxy import Fault, is_commit
 from tests.load.bounds import ROOT, Bound, report
-
-if TYPE_CHECKING:
-    from tests.chaos.kills import Recoveries
 
 WRITERS = 3
 SHORT, LONG = (100, 1_000_000), (400, 4_000_000)
@@ -102,8 +98,6 @@ def run(lakehouse: Lakehouse, plan: Plan) -> tuple[dict[str, float], dict[str, A
         code, found = verify(lakehouse)
         figures = hold(lakehouse, fire.load) | {
             "dead_letters": dead_letters(lakehouse),
-            "kills": len(fire.recoveries.kills),
-            "kills_of_whole_processes": sum(kill.whole for kill in fire.recoveries.kills),
             "writers_overtaken": fire.overtaken,
             "commits_lost": struck[Fault.LOSE_REQUEST] + struck[Fault.LOSE_ANSWER],
             "orphans_after_the_load": at_first,
@@ -114,47 +108,11 @@ def run(lakehouse: Lakehouse, plan: Plan) -> tuple[dict[str, float], dict[str, A
         }
         if tail_s is not None:
             figures["idle_tail_s"] = round(tail_s, 2)
-        figures |= recovered(fire.recoveries)
+        figures |= fire.recoveries.figures()
         told = events(lakehouse)
         figures |= {"compactions": told["compacted"], "faults": sum(told[fault] for fault in FAULTS)}
         details = {"told": dict(told), "events_per_s": plan.per_s, "writers": WRITERS, "seed": plan.seed}
-    return figures, details | {"settings": SETTINGS, "verify": found, "kills": times(fire.recoveries)}
-
-
-def recovered(recoveries: Recoveries) -> dict[str, float]:
-    """Times from kills to the next commit that every partition had: of all kills, and by what was killed.
-
-    Those of workers and of whole processes are told apart where no other writer was down; where kills overlap, a time
-    is that of several.
-    """
-    alone, whole = recoveries.seconds(alone=True), recoveries.seconds(whole=True, alone=True)
-    overlapping = [*recoveries.seconds(alone=False), *recoveries.seconds(whole=True, alone=False)]
-    kinds = {
-        "recovery": [*alone, *whole, *overlapping],
-        "worker_recovery": alone,
-        "whole_recovery": whole,
-        "overlapping_recovery": overlapping,
-    }
-    figures: dict[str, float] = {"kills_not_recovered": sum(bool(kill.waiting) for kill in recoveries.kills)}
-    for kind, seconds in kinds.items():
-        figures[f"{kind}_count"] = len(seconds)
-        if seconds:
-            figures |= {f"{kind}_s_max": round(max(seconds), 2), f"{kind}_s_median": round(median(seconds), 2)}
-    return figures
-
-
-def times(recoveries: Recoveries) -> list[dict[str, Any]]:
-    """Every kill: whom, when (monotonic seconds), and how long until all partitions had moved on."""
-    return [
-        {
-            "victim": kill.victim,
-            "at_s": round(kill.at_s, 2),
-            "whole": kill.whole,
-            "alone": kill.alone,
-            "recovery_s": kill.recovery_s and round(kill.recovery_s, 2),
-        }
-        for kill in recoveries.kills
-    ]
+    return figures, details | {"settings": SETTINGS, "verify": found, "kills": fire.recoveries.times()}
 
 
 if __name__ == "__main__":
