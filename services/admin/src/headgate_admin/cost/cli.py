@@ -59,6 +59,7 @@ Spot = Annotated[bool, typer.Option("--spot", help="Nodes beyond the first three
 Egress = Annotated[str | None, typer.Option(help="The way to AWS's APIs: endpoints or nat [endpoints].")]
 Region = Annotated[str | None, typer.Option(help="Must be the price list's; a check, not a choice.")]
 Prices = Annotated[Path | None, typer.Option(help="Price list to use instead of the shipped one.")]
+Measured = Annotated[Path | None, typer.Option(help="Figures and assumptions to use instead of the shipped ones.")]
 Bench = Annotated[
     Path, typer.Option(help="Figures of benchmarks of your own; where there are none, the shipped ones count.")
 ]
@@ -81,13 +82,14 @@ def estimate_command(
     egress: Egress = None,
     region: Region = None,
     prices: Prices = None,
+    measured: Measured = None,
     bench: Bench = BENCH,
     sources: Annotated[bool, typer.Option("--sources", help="Say where each price was read.")] = False,
     json: Json = False,
 ) -> None:
     """Say what a rate of events costs, line by line: fixed a month, and with the events."""
     with reporting(as_json=json) as output:
-        book = load_book(prices, bench, region)
+        book = load_book(prices, bench, region, measured=measured)
         work = make_workload(
             events_per_s=events_per_second(rate),
             model_share=share,
@@ -118,12 +120,13 @@ def break_even(
     model: Model = None,
     region: Region = None,
     prices: Prices = None,
+    measured: Measured = None,
     bench: Bench = BENCH,
     json: Json = False,
 ) -> None:
     """Show where a choice begins to pay: model, share at it, commit interval, nodes, brokers, retention, the way out."""
     with reporting(as_json=json) as output:
-        book = load_book(prices, bench, region)
+        book = load_book(prices, bench, region, measured=measured)
         work = make_workload(events_per_s=events_per_second(rate), model_share=share, model=model)
         _show(output, book, breakeven.sheets(work, book))
 
@@ -135,21 +138,24 @@ def compare(
     model: Model = None,
     region: Region = None,
     prices: Prices = None,
+    measured: Measured = None,
     bench: Bench = BENCH,
     json: Json = False,
 ) -> None:
     """Hold Headgate against other means to the same end, on list prices (docs/cost.md says what is assumed)."""
     with reporting(as_json=json) as output:
-        book = load_book(prices, bench, region)
+        book = load_book(prices, bench, region, measured=measured)
         work = make_workload(events_per_s=1.0, model_share=share, model=model)
         _show(output, book, [comparison.by_rate(work, book), comparison.crossings(work, book)])
 
 
 @app.command("scale")
-def scale_command(*, region: Region = None, prices: Prices = None, bench: Bench = BENCH, json: Json = False) -> None:
+def scale_command(
+    *, region: Region = None, prices: Prices = None, measured: Measured = None, bench: Bench = BENCH, json: Json = False
+) -> None:
     """Show what grows from one event a second to a million, and which limit is met first."""
     with reporting(as_json=json) as output:
-        book = load_book(prices, bench, region)
+        book = load_book(prices, bench, region, measured=measured)
         _show(output, book, [*scale.sheets(book), scale.limits(book)])
 
 

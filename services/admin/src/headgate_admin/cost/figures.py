@@ -159,20 +159,23 @@ class Book:
     own: tuple[str, ...] = ()
 
 
-def load_book(prices: Path | None = None, bench: Path | None = None, region: str | None = None) -> Book:
+def load_book(
+    prices: Path | None = None, bench: Path | None = None, region: str | None = None, *, measured: Path | None = None
+) -> Book:
     """Read prices and figures.
 
     Args:
         prices: A price list to use instead of the shipped one.
         bench: Folder whose benchmark figures take the place of the shipped ones, as far as it has them.
         region: The region that the prices have to be of; None takes them as they are.
+        measured: Figures and assumptions to use instead of the shipped ones.
 
     Raises:
         ConfigurationError: A file cannot be read or is not of its form, or the prices are another region's.
     """
     shipped = resources.files(__package__)
-    measured = _read(shipped.joinpath("measured.yaml"), FigureList)
-    own = {} if bench is None else dict(_benchmarked(bench, measured))
+    counted = _read(measured or shipped.joinpath("measured.yaml"), FigureList)
+    own = {} if bench is None else dict(_benchmarked(bench, counted))
     sources = {f"bench.{name}": source for name, (_, source) in own.items()}
     figures = {name: figure for name, (figure, _) in own.items()}
     priced = _read(prices or shipped.joinpath("prices.yaml"), PriceList)
@@ -180,7 +183,7 @@ def load_book(prices: Path | None = None, bench: Path | None = None, region: str
         raise ConfigurationError(f"The prices are of {priced.region}: give a list of {region} with --prices FILE.")
     return Book(
         priced,
-        FigureList(sources={**measured.sources, **sources}, figures={**measured.figures, **figures}),
+        FigureList(sources={**counted.sources, **sources}, figures={**counted.figures, **figures}),
         tuple(own),
     )
 

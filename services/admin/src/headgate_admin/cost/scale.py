@@ -102,9 +102,12 @@ def _money(works: list[Workload], book: Book) -> Sheet:
     for work in works:
         found = estimate(work, book)
         tokens = next(entry.line.monthly_usd for entry in found.entries if entry.line.prices == (work.model,))
-        cells = usd(found.monthly_usd), usd(found.monthly_usd - tokens), usd(found.per_million(found.monthly_usd))
+        rest = found.monthly_usd - tokens
+        cells = (
+            usd(amount) for amount in (found.monthly_usd, rest, *map(found.per_million, (found.monthly_usd, rest)))
+        )
         rows.append((rate(work.events_per_s), *cells))
-    columns = ("rate", "a month", "of it without tokens", "a million events")
+    columns = ("rate", "a month", "without tokens", "a million events", "a million without tokens")
     return Sheet("money", "What it costs", columns, rows)
 
 
