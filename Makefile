@@ -23,7 +23,7 @@ NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject
 export RUSTUP_AUTO_INSTALL := 0
 HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
-.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer verify-deploy eval check-engines smoke-llama lock diagrams clean
+.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer verify-deploy cost-docs eval check-engines smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ chaos-writer: $(READY) ## Kill and freeze writers; take catalog, store, registry
 
 verify-deploy: $(READY) ## Everything that is installed from: images, compose, chart, Terraform, alerts (PART=helm: one)
 	$(BIN)/python -m tests.deploy $(PART)
+
+cost-docs: $(READY) ## Write the calculated tables of docs/cost.md and docs/scale.md anew
+	$(BIN)/python -m tests.pages
 
 eval: $(READY) ## The risk agent's precision, recall, cost and latency, and injections against it (ACCEPT=1 pins its version)
 	$(BIN)/python -m tests.eval.risk $(if $(filter 1,$(ACCEPT)),--accept)

@@ -36,6 +36,7 @@ class AdminSettings(BaseSettings):
         enriched_topic: Topic of the decided events.
         divergence_topic: Topic of what shadow agents decide beside what holds.
         replays_topic: Topic of what was put back of dead letters.
+        budget_topic: The budgets' ledger.
         reviewer: Who decides on reviews; None until somebody says so.
         operator: Who puts dead letters back; None until somebody says so.
         catalog: Catalog of the tables, as pyiceberg takes its properties, ``name`` among them.
@@ -53,6 +54,7 @@ class AdminSettings(BaseSettings):
     enriched_topic: str = "enriched-events"
     divergence_topic: str = "decision-divergences"
     replays_topic: str = "dead-letter-replays"
+    budget_topic: str = "budget-ledger"
     reviewer: str | None = None
     operator: str | None = None
     catalog: dict[str, str] = Field(default_factory=dict)

@@ -64,6 +64,20 @@ class Output:
             self._people.print(table)
         self._people.print(Text(summary))
 
+    def results(self, document: Mapping[str, Any], parts: Iterable[tuple[Table, str]]) -> None:
+        """Print a result of several tables.
+
+        Args:
+            document: All of it, for ``--json``.
+            parts: Each table with what stands below it.
+        """
+        if self._as_json:
+            self._print_json(document)
+            return
+        for table, note in parts:
+            self._people.print(table)
+            self._people.print(Text(note))
+
     def confirm(self, question: str, show: Callable[[], None], *, yes: bool) -> None:
         """Ask a person whether to go on.
 

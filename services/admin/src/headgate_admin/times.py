@@ -24,6 +24,11 @@ def milliseconds(text: str | None) -> int | None:
     return round(at.timestamp() * 1000)
 
 
+def iso(milliseconds: int) -> str:
+    """A time as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()
+
+
 def readable_time(milliseconds: int) -> str:
     """A time in UTC, to the second."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
