@@ -16,6 +16,7 @@ LAKE ?= files
 ACCEPT ?= 0
 LONG ?= 0
 PART ?=
+JOBS ?= 2
 FORM := $(if $(filter 1,$(LONG)),--long)
 NATIVE := .venv/.native
 NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject.toml native/headgate_avro.pyi
@@ -62,9 +63,9 @@ check: $(READY) ## Lint, format, types, import rules, contracts, size budgets
 	@if cargo clippy --version >/dev/null 2>&1; then cd native && cargo fmt --check && cargo clippy --quiet --release --target-dir ../build/cargo; \
 	  else echo "no cargo with clippy and rustfmt: native/ is not checked"; fi
 
-test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on real Kafka and a real registry
+test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on real Kafka and a real registry (JOBS=2 at a time, each with brokers of its own)
 	@$(if $(HAS_CARGO),,echo "no cargo: the writer is tested with fastavro alone")
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services, LAKE=seaweedfs)
 	$(BIN)/headgate demo run --events $(EVENTS) --lake $(LAKE) $(if $(filter 1,$(CHAOS)),--chaos)
