@@ -14,6 +14,9 @@ from tests.check.queries import PROMETHEUS, ROOT, Rule, faults, known, rules
 RULES = rules()
 ALERTS = [rule for rule in RULES if rule.alert is not None]
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+METRIC = re.compile(r"\b(?:headgate[:_]|gen_ai_client_|process_)[\w:]+")
+RUNBOOKS = ROOT / "docs" / "runbooks" / "alerts.md"
+NATIVE_DECODER = "headgate_avro"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,12 @@ def test_an_alert_says_how_urgent_it_is_and_leads_to_its_runbook(rule: Rule) -> 
 
 
 def test_runbooks_are_of_alerts_that_there_are() -> None:
-    headings = HEADING.findall((ROOT / "docs" / "runbooks" / "alerts.md").read_text("utf-8"))
+    headings = HEADING.findall(RUNBOOKS.read_text("utf-8"))
     assert sorted(name for name in headings if name.startswith("Headgate")) == sorted(
         str(rule.alert) for rule in ALERTS
     )
+
+
+def test_runbooks_look_at_metrics_that_there_are(there: dict[str, set[str]]) -> None:
+    named = set(METRIC.findall(RUNBOOKS.read_text("utf-8"))) - {NATIVE_DECODER}
+    assert named - set(there) - {name.removesuffix("_bucket") for name in there} == set()
