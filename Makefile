@@ -18,13 +18,16 @@ LONG ?= 0
 PART ?=
 JOBS ?= 2
 FORM := $(if $(filter 1,$(LONG)),--long)
+TOOLS := build/tools
+PROMETHEUS := v0.316.0
 NATIVE := .venv/.native
 NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject.toml native/headgate_avro.pyi
-# Whatever is missing of Rust is not fetched: it is the machine's to have.
+# Whatever is missing of Rust and Go is not fetched: it is the machine's to have.
 export RUSTUP_AUTO_INSTALL := 0
+export GOTOOLCHAIN := local
 HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
-.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer verify-deploy cost-docs eval check-engines smoke-llama lock diagrams clean
+.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer dashboards tools verify-deploy cost-docs eval check-engines smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +101,19 @@ chaos-writer: $(READY) ## Kill and freeze writers; take catalog, store, registry
 	$(BIN)/python -m tests.chaos.outages $(if $(filter 1,$(LONG)),,--quick)
 	$(BIN)/python -m tests.chaos.disk
 	$(BIN)/python -m tests.chaos.broker $(FORM)
+
+dashboards: $(READY) ## Render Grafana's dashboards from their descriptions
+	$(BIN)/python deploy/observability/grafana/render.py
+
+# Built rather than downloaded; minutes each the first time. Without the service discoveries Prometheus is half as large.
+tools: $(TOOLS)/prometheus $(TOOLS)/otelcol/otelcol-headgate ## Build the Go tools that verify-deploy runs (minutes the first time)
+
+$(TOOLS)/prometheus:
+	GOBIN=$(abspath $(TOOLS)) go install -tags remove_all_sd,enable_dns_sd \
+	  github.com/prometheus/prometheus/cmd/promtool@$(PROMETHEUS) github.com/prometheus/prometheus/cmd/prometheus@$(PROMETHEUS)
+
+$(TOOLS)/otelcol/otelcol-headgate: deploy/observability/otel/builder.yaml
+	go run go.opentelemetry.io/collector/cmd/builder@$$(sed -n 's/^  version: /v/p' $<) --config $<
 
 verify-deploy: $(READY) ## Everything that is installed from: images, compose, chart, Terraform, alerts (PART=helm: one)
 	$(BIN)/python -m tests.deploy $(PART)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import yaml
 from headgate_local.catalog import create_tables
 from headgate_local.http_ready import http_not_ready
 from headgate_local.processes import ProcessSpec, ServiceProcess
@@ -150,6 +151,7 @@ def test_one_trace_leads_from_the_producer_through_the_decision_to_the_stored_ro
     assert {span.parent_id for event_id, span in sent.items() if event_id != called} == {""}
     assert {stored[event_id]["processing_metadata"]["trace_id"] for event_id in unsampled} == {"c" * 32}
     assert {span.trace_id for span in receiver.spans} == {span.trace_id for span in sent.values()}
+    assert _attributes(receiver.spans) <= _let_through_by_the_collector()
     _assert_model_calls(receiver, processed, stored)
     snapshots = world.rows()
     for event_id, span in landed.items():
@@ -204,6 +206,15 @@ def test_an_endpoint_that_is_away_slows_nothing_and_loses_nothing(world: Traced)
 def _batches(events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     while batch := list(itertools.islice(events, BATCH)):
         yield batch
+
+
+def _attributes(spans: list[ReceivedSpan]) -> set[str]:
+    return {name for span in spans for name in (*span.attributes, *span.event_attributes, *span.resource)}
+
+
+def _let_through_by_the_collector() -> set[str]:
+    written = Path(__file__).parents[2] / "deploy" / "observability" / "otel" / "collector.yaml"
+    return set(yaml.safe_load(written.read_text("utf-8"))["processors"]["redaction"]["allowed_keys"])
 
 
 def _by_event(receiver: SpanReceiver, prefix: str) -> dict[str, ReceivedSpan]:

@@ -122,12 +122,14 @@ def test_readiness_says_why_not(bench: Bench, state: LoopState, own_reason: str 
     response = bench.client.get("/readyz")
     assert response.status_code == (200 if reason is None else 503)
     assert response.json() == {"ready": reason is None, "reason": reason}
+    assert f"headgate_ready_state {float(reason is None)}" in bench.client.get("/metrics").text
 
 
 def test_metrics_are_in_prometheus_text(bench: Bench) -> None:
     response = bench.client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain")
     assert 'headgate_records_consumed_total{topic="events"} 7.0' in response.text
+    assert "\nprocess_resident_memory_bytes " in response.text
 
 
 def test_info_shows_settings_assignment_positions_and_lag(bench: Bench) -> None:

@@ -38,6 +38,10 @@ def reason(replica: Replica) -> str:
     return str(replica.sink.parked)
 
 
+def shown_as_parked(replica: Replica) -> float | None:
+    return replica.metrics.registry.get_sample_value("headgate_writer_parked_tables", {"table": "lake.events"})
+
+
 def begins_at(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
     def begins(_: MemoryConsumer, partitions: Any) -> dict[Any, int]:
         return dict.fromkeys(partitions, offset)
@@ -65,6 +69,7 @@ def test_a_parked_table_is_not_ready_says_why_and_asks_for_no_restart(
     assert why_stalled([replica.sink], 300) is None
     parked = replica.sink.info()["parked"]
     assert parked["accept"] == {"incarnation": "events/cluster/id"}
+    assert shown_as_parked(replica) == 1
     assert not replica.worker.busy()
     assert catalog.rows == []
 
@@ -88,6 +93,7 @@ def test_a_topic_that_was_created_again_is_stored_from_its_start_once_accepted(
     assert replica.worker.accept(Acceptance("incarnation", str(AGAIN))) is True
     replica.step(10, seconds=5)
     assert replica.sink.parked is None
+    assert shown_as_parked(replica) == 0
     assert sorted(catalog.rows) == sorted([*everything(broker), *everything(broker)])
     assert stored == 20
 

@@ -107,6 +107,7 @@ def _refuse(_: Request, error: Exception) -> JSONResponse:
 
 def _observation(service: Service, config: Mapping[str, Any]) -> APIRouter:
     router = APIRouter(tags=["observation"])
+    service.metrics.ready.set_function(lambda: why_not_ready(service) is None)
 
     @router.get("/healthz", responses={_UNAVAILABLE: {"model": Health, "description": "Stalled, and why."}})
     def healthz(response: Response) -> Health:

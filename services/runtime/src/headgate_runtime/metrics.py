@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, ProcessCollector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +15,14 @@ LOOP_STATES: Final = ("starting", "running", "congested", "paused", "draining", 
 class Metrics:
     """The runtime's own metrics, and factories for a service's; every name gets the prefix ``headgate_``.
 
+    What the process takes of the machine goes by the names Prometheus' clients share, ``process_...``.
+
     Attributes:
         registry: What /metrics renders.
         records_consumed: Records handed to the worker, by topic.
         lag: Records behind the end of the topic, by topic and partition.
         poll_age: Seconds since the loop's last iteration.
+        ready: What /readyz says, asked whenever somebody looks.
         worker_restarts: Workers before this one, all of them killed.
         loop_state: What the loop is doing.
     """
@@ -31,12 +34,14 @@ class Metrics:
             "consumer_lag_records", "Records behind the end of the partition.", ("topic", "partition")
         )
         self.poll_age = self.gauge("poll_age_seconds", "Seconds since the loop's last iteration.")
+        self.ready = self.gauge("ready_state", "1 where the service should get work, as /readyz says, 0 where not.")
         self.worker_restarts = self.gauge(
             "worker_restarts", "Workers that a signal killed and that were replaced since the process began."
         )
         self.loop_state = Enum(
             "headgate_loop_state", "What the loop is doing.", states=list(LOOP_STATES), registry=self.registry
         )
+        ProcessCollector(registry=self.registry)
 
     def counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
         """Make a counter ``headgate_<name>_total``."""

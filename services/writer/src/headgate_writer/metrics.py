@@ -56,6 +56,7 @@ class WriterMetrics:
         stale: Records that came although they were stored or buffered already.
         buffered: Rows waiting, decoded, the batch on its way included; ``buffered_bytes`` is their size.
         uncommitted_age_s: Age of the oldest record that is not in the table yet; alerts on stalls read it.
+        parked: 1 while the table waits for a person, 0 otherwise.
         freshness: Ages of rows when they land, ``since`` their ``event`` time or the ``broker`` timestamp.
     """
 
@@ -71,5 +72,6 @@ class WriterMetrics:
         self.buffered = metrics.gauge("writer_buffered_rows", "Rows decoded and not committed.", by_table)
         self.buffered_bytes = metrics.gauge("writer_buffered_bytes", "Bytes decoded and not committed.", by_table)
         self.uncommitted_age_s = metrics.gauge("writer_uncommitted_age_seconds", "Oldest uncommitted record.", by_table)
+        self.parked = metrics.gauge("writer_parked_tables", "1 while the table waits for a person.", by_table)
         self.freshness = AgeHistogram("headgate_writer_freshness_seconds", "Row age when it lands.", ("table", "since"))
         metrics.registry.register(self.freshness)

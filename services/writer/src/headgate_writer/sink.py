@@ -325,6 +325,7 @@ class Sink:
         self._metrics.buffered.labels(table).set(records)
         self._metrics.buffered_bytes.labels(table).set(self.size_bytes)
         self._metrics.uncommitted_age_s.labels(table).set(self.stalled_s)
+        self._metrics.parked.labels(table).set(self.parked is not None)
 
 
 def _ages_s(instants: pa.ChunkedArray, now_ms: float, unit_per_s: float) -> pa.ChunkedArray:

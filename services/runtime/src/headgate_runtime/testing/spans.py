@@ -28,6 +28,7 @@ class ReceivedSpan:
         parent_id: The same of its parent; empty for the first of a trace.
         attributes: By name.
         events: Names of its events.
+        event_attributes: Names of the attributes of its events.
         failed: Its status is an error.
         start_ns: When it began, nanoseconds since the epoch.
         end_ns: When it ended.
@@ -42,6 +43,7 @@ class ReceivedSpan:
     parent_id: str
     attributes: Mapping[str, Any]
     events: tuple[str, ...]
+    event_attributes: frozenset[str]
     failed: bool
     start_ns: int
     end_ns: int
@@ -109,6 +111,7 @@ def _received(span: Any, resource: Mapping[str, Any]) -> ReceivedSpan:
         parent_id=span.parent_span_id.hex(),
         attributes=_values(span.attributes),
         events=tuple(event.name for event in span.events),
+        event_attributes=frozenset(each.key for event in span.events for each in event.attributes),
         failed=span.status.code == span.status.STATUS_CODE_ERROR,
         start_ns=span.start_time_unix_nano,
         end_ns=span.end_time_unix_nano,
