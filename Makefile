@@ -21,6 +21,7 @@ FORM := $(if $(filter 1,$(LONG)),--long)
 TOOLS := build/tools
 PROMETHEUS := v0.316.0
 NATIVE := .venv/.native
+TOOLS := build/tools/.ready
 NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject.toml native/headgate_avro.pyi
 # Whatever is missing of Rust and Go is not fetched: it is the machine's to have.
 export RUSTUP_AUTO_INSTALL := 0
