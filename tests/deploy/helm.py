@@ -10,13 +10,15 @@ from rich.console import Console
 
 from tests.deploy.chart import changes, kept, policies, refusals, restricted, settings
 from tests.deploy.chart.registry import registry_figures
-from tests.deploy.chart.rendering import CHART, KUBERNETES, TOOLS, VALUES, ToolError, manifests, render, run
+from tests.deploy.chart.rendering import CHART, KUBERNETES, ROOT, TOOLS, VALUES, ToolError, manifests, render, run
 from tests.deploy.chart.schemas import custom_problems, kubernetes_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tests.deploy.chart.rendering import Manifest
+
+LAPTOP = ROOT / "deploy" / "kind" / "stack.yaml"
 
 
 def check() -> Mapping[str, float]:
@@ -39,12 +41,15 @@ def _looks() -> dict[str, Callable[[], list[str]]]:
     return {
         "lint": partial(_of_all, _lint),
         "golden": lambda: kept.stale(kept.golden()),
-        "readme": lambda: kept.stale(kept.readme()),
+        "readme": _readme,
         "rules": lambda: kept.stale(kept.rules()),
         **{
-            f"kubernetes_{version.replace('.', '_')}": partial(_of_manifests, partial(kubernetes_problems, version=version))
+            f"kubernetes_{version.replace('.', '_')}": partial(
+                _of_manifests, partial(kubernetes_problems, version=version)
+            )
             for version in KUBERNETES
         },
+        "stack_on_a_laptop": lambda: kubernetes_problems(manifests(LAPTOP.read_text("utf-8")), KUBERNETES[-1]),
         "custom_resources": partial(_of_manifests, custom_problems),
         "restricted": partial(_of_manifests, restricted.problems),
         "settings": partial(_of_manifests, settings.problems),
@@ -69,6 +74,11 @@ def _of_all(look: Callable[[str], list[str]]) -> list[str]:
 
 def _of_manifests(look: Callable[[list[Manifest]], list[str]]) -> list[str]:
     return _of_all(lambda name: look(_manifests(name)))
+
+
+def _readme() -> list[str]:
+    readme = kept.readme()
+    return [*kept.stale(readme), *(problem for text in readme.values() for problem in kept.undocumented(text))]
 
 
 def _lint(name: str) -> list[str]:

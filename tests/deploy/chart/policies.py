@@ -26,7 +26,9 @@ def problems(*texts: str) -> list[str]:
     failed = {(each["check_id"], each["resource"]): each["check_name"] for each in _failed(texts)}
     used, found = set(), []
     for (check, resource), name in sorted(failed.items()):
-        fitting = [n for n, skip in enumerate(skips) if skip["check"] == check and re.fullmatch(skip["objects"], resource)]
+        fitting = [
+            n for n, skip in enumerate(skips) if skip["check"] == check and re.fullmatch(skip["objects"], resource)
+        ]
         used.update(fitting)
         if not fitting:
             found.append(f"{resource}: {check} {name}")

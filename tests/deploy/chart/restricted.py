@@ -65,12 +65,17 @@ def _of_kind(manifest: Manifest, pod: Manifest) -> Iterator[str]:
 
 
 def _of_companions(manifest: Manifest, pod: Manifest, manifests: Iterable[Manifest]) -> Iterator[str]:
-    labels = {**manifest["metadata"]["labels"], **manifest["spec"].get("template", {}).get("metadata", {}).get("labels", {})}
+    labels = {
+        **manifest["metadata"]["labels"],
+        **manifest["spec"].get("template", {}).get("metadata", {}).get("labels", {}),
+    }
     kinds = {"NetworkPolicy"} if manifest["kind"] in _RUNS_ONCE else {"NetworkPolicy", "PodDisruptionBudget", "Service"}
     for kind in sorted(kinds):
         selectors = [_selector(each) for each in manifests if each["kind"] == kind]
         component = labels["app.kubernetes.io/component"]
-        if not any(s.get("app.kubernetes.io/component") == component and s.items() <= labels.items() for s in selectors):
+        if not any(
+            s.get("app.kubernetes.io/component") == component and s.items() <= labels.items() for s in selectors
+        ):
             yield f"has no {kind}"
     names = {each["metadata"]["name"] for each in manifests if each["kind"] == "ServiceAccount"}
     if pod["serviceAccountName"] not in names:

@@ -30,7 +30,8 @@ SETTINGS = {
 }
 # in place of what only the cluster knows: a pod's name, a Secret's content
 _REFERENCED = {"CATALOG": '{"name": "lake"}', "INSTANCE": "headgate-0"}
-FOREIGN = ("OTEL_", "AWS_", "APICURIO_", "QUARKUS_", "SMALLRYE_")
+# what libraries read, not services
+FOREIGN = ("OTEL_", "AWS_", "APICURIO_", "QUARKUS_", "SMALLRYE_", "JAVA_")
 
 
 def problems(manifests: Iterable[Manifest]) -> list[str]:
@@ -49,8 +50,12 @@ def _problems(environment: dict[str, str]) -> Iterator[str]:
     for name in sorted(set(ours).difference(*by_prefix.values())):
         yield f"{name} is no service's"
     for prefix, names in by_prefix.items():
-        if names:
+        if not names:
+            continue
+        try:
             yield from _refused(_settings_type(prefix), {name: ours[name] for name in names})
+        except ModuleNotFoundError as error:
+            yield f"{prefix}... has no settings to be held against: {error}"
 
 
 def _refused(settings_type: type[BaseSettings], environment: dict[str, str]) -> Iterator[str]:
