@@ -33,7 +33,7 @@ def check() -> Mapping[str, float]:
         for problem in problems:
             console.print(f"{name}: {problem}", markup=False)
         figures[name] = float(not problems)
-    return figures | registry_figures(_manifests("local"), sys.stderr)
+    return figures | registry_figures(_manifests("eks"), sys.stderr)
 
 
 def _looks() -> dict[str, Callable[[], list[str]]]:

@@ -1,6 +1,6 @@
-"""Runs the bundled registry as the chart configures it, on real Kafka: an id once given has to outlive a kill.
+"""Runs the bundled registry as the chart configures it on EKS, on real Kafka: an id once given has to outlive a kill.
 
-The image itself needs a cluster; its program and its version are those of the embedded stack.
+Of the file that holds its connection there, a topic's name is tried: what it says has to reach the Kafka clients. The image itself needs a cluster; its program and its version are those of the embedded stack.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from headgate_local.ports import HOST
 from headgate_local.processes import ProcessSpec, ServiceProcess
 from headgate_local.progress import PlainProgress
 from headgate_local.stack import Stack
+from headgate_runtime.config import KafkaSettings
+from headgate_runtime.kafka.admin import KafkaAdmin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _SCHEMA: Final = '{"type": "record", "name": "Kept", "fields": []}'
 _NAME: Final = "headgate-registry"
+_CONNECTION: Final = "/etc/headgate/registry/application.properties"
+_JOURNAL: Final = "journal-of-the-properties-file"
 _HTTP, _HEALTH = "bundled-registry", "bundled-registry-health"
 
 
@@ -42,7 +46,10 @@ def registry_figures(manifests: Iterable[Manifest], out: TextIO) -> dict[str, fl
         tempfile.TemporaryDirectory() as folder,
         Stack(Path(folder) / "data", registry=False, progress=progress, reserve=[_HTTP, _HEALTH]) as stack,
     ):
-        environment = {each["name"]: each["value"] for each in container["env"]} | _addresses(stack)
+        properties = Path(folder) / Path(_CONNECTION).name
+        properties.write_text(f"apicurio.kafkasql.topic={_JOURNAL}\n", encoding="utf-8")
+        given_env = {each["name"]: each["value"].replace(_CONNECTION, str(properties)) for each in container["env"]}
+        environment = given_env | _addresses(stack)
         flags = [jvm.java(), *jvm.COMMON_FLAGS, "-Xmx384m", "-jar", str(home / "quarkus-run.jar")]
         ready = f"http://{HOST}:{stack.port(_HEALTH)}{container['readinessProbe']['httpGet']['path']}"
         spec = ProcessSpec(
@@ -55,12 +62,14 @@ def registry_figures(manifests: Iterable[Manifest], out: TextIO) -> dict[str, fl
             given = _ask("POST", f"{api}/subjects/kept-value/versions", json={"schema": _SCHEMA})["id"]
             process.kill9()
             again = _start(process)
+            topics = KafkaAdmin(KafkaSettings(bootstrap_servers=stack.bootstrap_servers)).topics()
             kept = _ask("GET", f"{api}/schemas/ids/{given}")["schema"].replace(" ", "") == _SCHEMA.replace(" ", "")
         finally:
             process.stop()
     return {
         "registry_version": same_version,
         "registry_keeps_ids": float(kept),
+        "registry_reads_properties": float(_JOURNAL in topics),
         "registry_start_s": seconds,
         "registry_restart_s": again,
     }
