@@ -21,7 +21,8 @@ FORM := $(if $(filter 1,$(LONG)),--long)
 TOOLS := build/tools
 PROMETHEUS := v0.316.0
 NATIVE := .venv/.native
-TOOLS := build/tools/.ready
+TOOLS := build/tools
+CHART_TOOLS := $(TOOLS)/.chart
 NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject.toml native/headgate_avro.pyi
 # Whatever is missing of Rust and Go is not fetched: it is the machine's to have.
 export RUSTUP_AUTO_INSTALL := 0
@@ -144,6 +145,8 @@ lock: $(READY) ## Resolve all requirements anew, with hashes
 	  extra=$$([ $$image = enricher ] && echo agents/risk/pyproject.toml agents/session/pyproject.toml || true); \
 	  $$compile -c requirements/dev.txt services/$$image/pyproject.toml $$extra -o requirements/$$image.txt; \
 	done
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	  requirements/deploy.in -o requirements/deploy.txt
 
 diagrams: ## Render the architecture page's diagrams to SVG (needs Node.js and Chromium)
 	docs/diagrams/render.sh
