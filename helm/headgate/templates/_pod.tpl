@@ -20,7 +20,7 @@ initContainers:
   - name: await
     image: {{ include "headgate.image" (dict "root" $root "image" $root.Values.setup.image) }}
     imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-    command: [headgate, await, {{ .name }}, --timeout-s, {{ $root.Values.setup.deadlineSeconds | quote }}]
+    command: [headgate, await, {{ .name }}, --wait, {{ $root.Values.setup.deadlineSeconds | quote }}]
     env:
       {{- include "headgate.env" (dict "prefix" "HEADGATE_ADMIN_" "settings" (include "headgate.connections" . | fromYaml)) | trim | nindent 6 }}
     {{- include "headgate.confined" . | nindent 4 }}

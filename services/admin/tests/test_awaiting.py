@@ -60,7 +60,7 @@ def test_topics_partitions_and_schemas_that_are_not_there_are_named() -> None:
 def test_what_is_missing_is_said_once_and_waited_for() -> None:
     looks = iter([["topic a", "topic b"], ["topic b"], ["topic b"], []])
     said: list[str] = []
-    wait(lambda: next(looks), said.append, timeout_s=60)
+    wait(lambda: next(looks), said.append, 60)
     assert said == ["waiting for topic a, topic b", "waiting for topic b"]
 
 
@@ -69,13 +69,13 @@ def test_a_broker_that_does_not_answer_is_waited_for_until_the_deadline() -> Non
         raise UnavailableError("no broker answers")
 
     with pytest.raises(UnavailableError, match=r"after 0 s there is still no answer \(no broker answers\)"):
-        wait(away, lambda _: None, timeout_s=0)
+        wait(away, lambda _: None, 0)
 
 
 @pytest.mark.parametrize(("there", "code"), [(True, 0), (False, 3)])
 def test_the_exit_code_says_whether_all_is_there(monkeypatch: pytest.MonkeyPatch, there: bool, code: int) -> None:  # noqa: FBT001
     topics, registry = complete()
     monkeypatch.setattr(awaiting, "connect", lambda _: (lambda: topics if there else {}, registry))
-    result = CliRunner().invoke(awaiting.app, ["enricher", "--timeout-s", "0", "--json"])
+    result = CliRunner().invoke(awaiting.app, ["enricher", "--wait", "0", "--json"])
     assert result.exit_code == code
     assert ("topics" if there else "errors") in json.loads(result.stdout)

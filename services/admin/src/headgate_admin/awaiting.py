@@ -38,7 +38,7 @@ def connect(settings: AdminSettings) -> tuple[Callable[[], Mapping[str, TopicSta
 def await_service(
     service: Annotated[str, typer.Argument(help="As topics' contracts name who writes and reads them: enricher.")],
     *,
-    timeout_s: Annotated[float, typer.Option("--timeout-s", min=0, help="How long to wait.")] = 600.0,
+    wait_s: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait.")] = 600,
     contracts: ContractsDir = None,
     bootstrap_servers: BootstrapServers = None,
     registry_url: RegistryUrl = None,
@@ -50,7 +50,7 @@ def await_service(
         loaded = Contracts.load(settings.contracts_dir)
         used = topics_of(service, loaded)
         topics, registry = connect(settings)
-        wait(lambda: missing(used, loaded, topics(), registry), output.note, timeout_s=timeout_s)
+        wait(lambda: missing(used, loaded, topics(), registry), output.note, wait_s)
         names = [topic.topic for topic in used]
         output.result({"service": service, "topics": names}, f"{len(names)} topics and their schemas are there")
 
@@ -83,19 +83,19 @@ def missing(
     return [lack for topic in used for lack in _lacks(topic, contracts, topics.get(topic.topic), registry)]
 
 
-def wait(look: Callable[[], Sequence[str]], say: Callable[[str], None], *, timeout_s: float) -> None:
+def wait(look: Callable[[], Sequence[str]], say: Callable[[str], None], wait_s: float) -> None:
     """Look until nothing is missing, and say what is whenever that changes.
 
     Raises:
-        UnavailableError: Something still is after ``timeout_s``; the text says what.
+        UnavailableError: Something still is after ``wait_s`` seconds; the text says what.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + wait_s
     said = ""
     while why := _look(look):
         if why != said:
             say(f"waiting for {why}")
         if time.monotonic() > deadline:
-            raise UnavailableError(f"after {timeout_s:g} s there is still no {why}: has `headgate setup` run?")
+            raise UnavailableError(f"after {wait_s:g} s there is still no {why}: has `headgate setup` run?")
         said = why
         time.sleep(POLL_S)
 
