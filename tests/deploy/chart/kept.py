@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.deploy.chart.rendering import CHART, ROOT, TOOLS, VALUES, render, run
+from tests.deploy.chart.rendering import CHART, ROOT, TOOLS, VALUES, ToolError, render, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +42,15 @@ def undocumented(text: str) -> list[str]:
 
 
 def rules() -> dict[Path, str]:
-    """Prometheus' rules by the file the chart ships them in: helm reads nothing outside of the chart's folder."""
-    return {SHIPPED_RULES / path.name: path.read_text("utf-8") for path in sorted(RULES.glob("*.rules.yaml"))}
+    """Prometheus' rules by the file the chart ships them in: helm reads nothing outside of the chart's folder.
+
+    Raises:
+        ToolError: There are none.
+    """
+    found = sorted(RULES.glob("*.rules.yaml"))
+    if not found:
+        raise ToolError(f"there are no rules in {RULES}")
+    return {SHIPPED_RULES / path.name: path.read_text("utf-8") for path in found}
 
 
 def stale(wanted: Mapping[Path, str]) -> list[str]:
