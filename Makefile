@@ -20,6 +20,7 @@ JOBS ?= 2
 FORM := $(if $(filter 1,$(LONG)),--long)
 TOOLS := build/tools
 PROMETHEUS := v0.316.0
+CHART_TOOLS := $(TOOLS)/.chart
 NATIVE := .venv/.native
 NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject.toml native/headgate_avro.pyi
 # Whatever is missing of Rust and Go is not fetched: it is the machine's to have.
@@ -27,7 +28,7 @@ export RUSTUP_AUTO_INSTALL := 0
 export GOTOOLCHAIN := local
 HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
-.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer dashboards tools verify-deploy cost-docs eval check-engines smoke-llama lock diagrams clean
+.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer dashboards tools golden verify-deploy cost-docs eval check-engines smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,7 +107,7 @@ dashboards: $(READY) ## Render Grafana's dashboards from their descriptions
 	$(BIN)/python deploy/observability/grafana/render.py
 
 # Built rather than downloaded; minutes each the first time. Without the service discoveries Prometheus is half as large.
-tools: $(TOOLS)/prometheus $(TOOLS)/otelcol/otelcol-headgate ## Build the Go tools that verify-deploy runs (minutes the first time)
+tools: $(TOOLS)/prometheus $(TOOLS)/otelcol/otelcol-headgate $(CHART_TOOLS) ## Build the tools that verify-deploy runs (needs Go; minutes the first time)
 
 $(TOOLS)/prometheus:
 	GOBIN=$(abspath $(TOOLS)) go install -tags remove_all_sd,enable_dns_sd \
@@ -114,6 +115,21 @@ $(TOOLS)/prometheus:
 
 $(TOOLS)/otelcol/otelcol-headgate: deploy/observability/otel/builder.yaml
 	go run go.opentelemetry.io/collector/cmd/builder@$$(sed -n 's/^  version: /v/p' $<) --config $<
+
+$(CHART_TOOLS): requirements/tools.txt requirements/crds.txt requirements/deploy.txt | $(READY)
+	@command -v go >/dev/null || { echo "make tools needs Go on the PATH: it builds helm and others from their modules" >&2; exit 1; }
+	@echo "Building helm and helm-docs (minutes the first time) ..."
+	@mkdir -p $(TOOLS)/crds
+	@sed '/^#/d' requirements/tools.txt | while read -r module; do GOBIN=$(abspath $(TOOLS)) CGO_ENABLED=0 go install -trimpath $$module; done
+	@sed '/^#/d' requirements/crds.txt | while read -r module path; do \
+	  cp -f "$$(go mod download -json $$module | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["Dir"])')/$$path" $(TOOLS)/crds/; done
+	@chmod u+w $(TOOLS)/crds/*
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/deploy-venv
+	@$(BIN)/uv pip install --quiet --python build/deploy-venv/bin/python --require-hashes -r requirements/deploy.txt
+	@touch $@
+
+golden: $(CHART_TOOLS) ## Write anew what is kept of the chart: rendered manifests, its README, its rules
+	$(BIN)/python -m tests.deploy.chart.kept
 
 verify-deploy: $(READY) ## Everything that is installed from: images, compose, chart, Terraform, alerts (PART=helm: one)
 	$(BIN)/python -m tests.deploy $(PART)
@@ -143,6 +159,8 @@ lock: $(READY) ## Resolve all requirements anew, with hashes
 	  extra=$$([ $$image = enricher ] && echo agents/risk/pyproject.toml agents/session/pyproject.toml || true); \
 	  $$compile -c requirements/dev.txt services/$$image/pyproject.toml $$extra -o requirements/$$image.txt; \
 	done
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	  requirements/deploy.in -o requirements/deploy.txt
 
 diagrams: ## Render the architecture page's diagrams to SVG (needs Node.js and Chromium)
 	docs/diagrams/render.sh

@@ -1,0 +1,1 @@
+"""What the Helm chart is held against: tests.deploy.helm runs it."""
