@@ -13,6 +13,7 @@ SOURCES := $(MEMBERS:%=%/src)
 EVENTS ?= 20000
 CHAOS ?= 0
 LAKE ?= files
+SECURITY ?= plain
 ACCEPT ?= 0
 LONG ?= 0
 PART ?=
@@ -71,8 +72,8 @@ test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on re
 	@$(if $(HAS_CARGO),,echo "no cargo: the writer is tested with fastavro alone")
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services, LAKE=seaweedfs)
-	$(BIN)/headgate demo run --events $(EVENTS) --lake $(LAKE) $(if $(filter 1,$(CHAOS)),--chaos)
+demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services, LAKE=seaweedfs, SECURITY=scram)
+	$(BIN)/headgate demo run --events $(EVENTS) --lake $(LAKE) --security $(SECURITY) $(if $(filter 1,$(CHAOS)),--chaos)
 
 up: $(READY) ## Start the local stack and all services in the background
 	$(BIN)/headgate local up

@@ -107,6 +107,7 @@ class KafkaTransactionalProducer:
                 fault = error.args[0]
                 self._sound &= not fault.txn_requires_abort()
                 self._undecided &= not fault.txn_requires_abort()
+                self._producer.poll(0)  # runs the callback that takes note of a refusal
                 if not fault.retriable() or time.monotonic() >= deadline:
                     raise self._meaning(error, action) from error
 
