@@ -94,7 +94,7 @@ def run(
     if preload is None:
         return _ending(partial(serve, 0), "stopped")
     with beside(partial(settle, settings)) if settle else nullcontext():
-        failed = _ending(partial(preload, settings)) or _ending(import_put_off)
+        failed = _ending(partial(preload, settings)) or _ending(partial(import_put_off, settings))
     return failed or keep(lambda restarts: _ending(partial(serve, restarts), "stopped"))
 
 
