@@ -13,6 +13,7 @@ SOURCES := $(MEMBERS:%=%/src)
 EVENTS ?= 20000
 CHAOS ?= 0
 LAKE ?= files
+SECURITY ?= plain
 ACCEPT ?= 0
 LONG ?= 0
 PART ?=
@@ -28,7 +29,7 @@ export RUSTUP_AUTO_INSTALL := 0
 export GOTOOLCHAIN := local
 HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
-.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer dashboards tools golden verify-deploy cost-docs eval check-engines smoke-llama lock diagrams clean
+.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer dashboards tools golden check-acl verify-deploy cost-docs eval check-engines smoke-llama lock diagrams clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,8 +72,8 @@ test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on re
 	@$(if $(HAS_CARGO),,echo "no cargo: the writer is tested with fastavro alone")
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services, LAKE=seaweedfs)
-	$(BIN)/headgate demo run --events $(EVENTS) --lake $(LAKE) $(if $(filter 1,$(CHAOS)),--chaos)
+demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services, LAKE=seaweedfs, SECURITY=scram)
+	$(BIN)/headgate demo run --events $(EVENTS) --lake $(LAKE) --security $(SECURITY) $(if $(filter 1,$(CHAOS)),--chaos)
 
 up: $(READY) ## Start the local stack and all services in the background
 	$(BIN)/headgate local up
@@ -130,6 +131,9 @@ $(CHART_TOOLS): requirements/tools.txt requirements/crds.txt requirements/deploy
 
 golden: $(CHART_TOOLS) ## Write anew what is kept of the chart: rendered manifests, its README, its rules
 	$(BIN)/python -m tests.deploy.chart.kept
+
+check-acl: $(READY) ## Every service's principal tries every right on brokers that allow what the contracts say (build/check/acl.json)
+	$(BIN)/python -m tests.check.acl
 
 verify-deploy: $(READY) ## Everything that is installed from: images, compose, chart, Terraform, alerts (PART=helm: one)
 	$(BIN)/python -m tests.deploy $(PART)

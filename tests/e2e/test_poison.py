@@ -52,7 +52,10 @@ def test_poison_is_kept_with_cause_and_bytes_while_good_events_pass(platform: Pl
     assert len(letters) == len(POISON) * EACH_KIND
     assert {letter["value"] for letter in letters} == set(sent)
     assert Counter(letter["cause"] for letter in letters) == {cause: EACH_KIND for _, cause in POISON.values()}
-    originals = {(r.partition, r.offset): r.value for r in read_topic(stack.bootstrap_servers, RAW.topic)}
+    originals = {
+        (r.partition, r.offset): r.value
+        for r in read_topic(KafkaSettings(bootstrap_servers=stack.bootstrap_servers), RAW.topic)
+    }
     for letter in letters:
         assert letter["cause"] == sent[letter["value"]]
         assert originals[letter["source_partition"], letter["source_offset"]] == letter["value"]
@@ -100,4 +103,7 @@ def rows(platform: Platform) -> int:
 def dead_letters(bootstrap_servers: str, registry: ConfluentRegistry) -> list[dict[str, Any]]:
     assert RAW.dead_letters is not None
     decoder = Decoder(registry, CONTRACTS.record("dead_letter"))
-    return [decoder.decode(record.value) for record in read_topic(bootstrap_servers, RAW.dead_letters)]
+    return [
+        decoder.decode(record.value)
+        for record in read_topic(KafkaSettings(bootstrap_servers=bootstrap_servers), RAW.dead_letters)
+    ]

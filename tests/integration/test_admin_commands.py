@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,8 @@ import yaml
 from headgate_admin.main import make_app
 from headgate_runtime.config import KafkaSettings, RegistrySettings
 from headgate_runtime.kafka.admin import KafkaAdmin
+from headgate_runtime.kafka.producer import KafkaProducer
+from headgate_runtime.records import OutgoingRecord
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_schemas import Contracts
 from typer.testing import CliRunner
@@ -90,6 +93,25 @@ def test_a_topic_grows_and_keeps_longer_but_never_shrinks(headgate: CommandLine)
     assert code == 1
     assert document["applied"] is False
     assert "has 6 partitions and its contract says 2" in document["changes"][0]["reason"]
+
+
+def test_a_shorter_retention_than_records_are_old_is_refused_until_forced(
+    headgate: CommandLine, stack: Brokers
+) -> None:
+    assert headgate("topics", "apply")[0] == 0
+    settings = KafkaSettings(bootstrap_servers=stack.bootstrap_servers)
+    producer = KafkaProducer(settings)
+    two_days_ago_ms = time.time_ns() // 1_000_000 - 2 * 86_400_000
+    producer.send(OutgoingRecord(headgate.raw_events, b"key", b"value", timestamp_ms=two_days_ago_ms))
+    assert producer.flush(30) == 0
+    headgate.change_topic(retention_ms=86_400_000)
+    code, document = headgate("topics", "diff")
+    assert (code, [change["action"] for change in document["changes"]]) == (1, ["refused"])
+    assert "up to 1 records are older" in document["changes"][0]["reason"]
+    assert headgate("topics", "apply")[0] == 1
+    assert headgate("topics", "apply", "--force")[0] == 0
+    made = KafkaAdmin(settings).topics()[headgate.raw_events]
+    assert made.config["retention.ms"] == "86400000"
 
 
 def test_schemas_are_registered_in_order_once(headgate: CommandLine, stack: Brokers) -> None:

@@ -131,7 +131,7 @@ class Exactness:
 
 def exactness(endpoints: Endpoints) -> Exactness:
     """Read both topics whole and compare them."""
-    brokers = endpoints.bootstrap_servers
+    brokers = KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers)
     positions = {(record.partition, record.offset) for record in read_topic(brokers, SOURCE)}
     result = Exactness(inputs=len(positions))
     seen: set[tuple[int, int]] = set()
@@ -156,13 +156,14 @@ def exactness(endpoints: Endpoints) -> Exactness:
 def decided(endpoints: Endpoints) -> Iterator[tuple[bytes | None, dict[str, Any]]]:
     """Key and value of every committed output, in order per partition."""
     decode = _decoder(endpoints, OUTPUT).decode
-    for record in read_topic(endpoints.bootstrap_servers, OUTPUT):
+    for record in read_topic(KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers), OUTPUT):
         yield record.key, decode(record.value)
 
 
 def kept_answers(endpoints: Endpoints) -> Counter[bytes | None]:
     """How often an answer of a model was kept, by what it answers: more than once means that it was paid for again."""
-    return Counter(record.key for record in read_topic(endpoints.bootstrap_servers, RESULTS))
+    brokers = KafkaSettings(bootstrap_servers=endpoints.bootstrap_servers)
+    return Counter(record.key for record in read_topic(brokers, RESULTS))
 
 
 def _decoder(endpoints: Endpoints, topic: str) -> Decoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from headgate_local.access import OpenAccess
 from headgate_local.kafka import Cluster, broker_name, port_names
 
 PORTS = {name: 9000 + node * 10 + place for node in range(1, 4) for place, name in enumerate(port_names(node))}
@@ -18,7 +19,7 @@ PORTS = {name: 9000 + node * 10 + place for node in range(1, 4) for place, name 
 def test_three_brokers_replicate_everything_and_one_cannot(
     brokers: int, replicas: str, in_sync: str, voters: str
 ) -> None:
-    settings = Cluster("id", brokers, PORTS).settings()
+    settings = Cluster("id", brokers, PORTS, OpenAccess()).settings()
     assert settings.pop("controller.quorum.voters") == voters
     assert {value for name, value in settings.items() if name.endswith("replication.factor")} == {replicas}
     assert {value for name, value in settings.items() if "isr" in name or "insync" in name} == {in_sync}

@@ -183,7 +183,7 @@ def test_a_record_is_put_back_as_it_was_with_who_and_from_where(office: Office) 
         "o-7",
         False,
     )
-    assert office.transactional_ids == ["headgate-dlq-replay-raw-events"]
+    assert office.transactional_ids == ["admin-dlq-replay-raw-events"]
     shown = office("show", place)[1]["replayed"]
     assert (shown["replayed_by"], shown["mended"]) == ("o-7", False)
     assert office("list", "raw-events")[1]["groups"][0]["replayed"] == 1

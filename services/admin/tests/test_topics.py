@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from headgate_admin.topics import cli
+from headgate_admin.topics.losses import Losses
 from headgate_admin.topics.plan import (
     AddPartitions,
     AlterConfig,
@@ -22,7 +23,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+
+    from headgate_runtime.records import TopicPartition
 
 CONTRACTS = Contracts.load()
 RAW = CONTRACTS.topic("raw-events")
@@ -38,10 +41,18 @@ SETTINGS = {
 }
 
 
+NOW_MS = 1_800_000_000_000
+DAY_MS = 86_400_000
+
+
 @dataclass
 class MemoryTopic:
+    """``ages_ms`` are those of its records, all on the first partition, oldest first."""
+
     partitions: int
     config: dict[str, str] = field(default_factory=dict)
+    replication_factor: int = 3
+    ages_ms: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -70,6 +81,18 @@ class MemoryCluster:
 
     def alter_config(self, topic: str, config: Mapping[str, str]) -> None:
         self.current[topic].config.update(config)
+
+    def first_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    def high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return {each: 0 if each.partition else len(self.current[each.topic].ages_ms) for each in partitions}
+
+    def offsets_at(self, partitions: Collection[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
+        first = next(iter(partitions))
+        ages = self.current[first.topic].ages_ms
+        young = [offset for offset, age in enumerate(ages) if NOW_MS - age >= timestamp_ms]
+        return {first: young[0]} if young else {}
 
 
 @pytest.fixture
@@ -113,6 +136,65 @@ def test_the_order_of_clean_up_policies_is_no_difference() -> None:
     both = RAW.model_copy(update={"cleanup_policy": "compact,delete"})
     state = MemoryTopic(4, SETTINGS | {"cleanup.policy": "delete,compact"})
     assert plan_topics([both], {"raw-events": state}) == []
+
+
+def losses_of(topic: MemoryTopic, contract: TopicContract) -> list[str]:
+    """What a change of the topic to its contract would lose, with nothing else planned."""
+    changes = plan_topics(
+        [contract],
+        {contract.topic: topic},
+        losses=Losses(MemoryCluster({contract.topic: topic}), NOW_MS).of,
+    )
+    refused = [change.reason for change in changes if isinstance(change, Refusal)]
+    assert not (refused and any(isinstance(change, AlterConfig) for change in changes))
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("ages_days", "kept_days", "lost"),
+    [([], 30, 0), ([9, 8, 3], 30, 2), ([9, 8, 3], -1, 2), ([5, 3], 30, 0), ([9, 8, 3], 7, 0)],
+)
+def test_a_shorter_retention_is_refused_where_records_are_older(
+    ages_days: list[int], kept_days: int, lost: int
+) -> None:
+    kept_ms = kept_days if kept_days < 0 else kept_days * DAY_MS
+    ages = [days * DAY_MS for days in ages_days]
+    reasons = losses_of(MemoryTopic(4, SETTINGS | {"retention.ms": str(kept_ms)}, ages_ms=ages), RAW)  # keeps 7 days
+    assert [reason.split(" are older")[0] for reason in reasons] == [f"up to {lost} records"] * bool(lost)
+
+
+def test_compaction_is_refused_where_there_are_records_and_so_is_its_end_where_some_are_old() -> None:
+    compacted = RAW.model_copy(update={"cleanup_policy": "compact"})
+    assert losses_of(MemoryTopic(4, SETTINGS), compacted) == []
+    [reason] = losses_of(MemoryTopic(4, SETTINGS, ages_ms=[2, 1]), compacted)
+    assert "of up to 2 records all but the last of each key" in reason
+    state = MemoryTopic(4, SETTINGS | {"cleanup.policy": "compact"}, ages_ms=[9 * DAY_MS, 1])
+    [reason] = losses_of(state, RAW)
+    assert "up to 1 records are older" in reason
+
+
+def test_what_would_delete_records_is_done_only_by_force(cluster: MemoryCluster) -> None:
+    cluster.current["raw-events"] = MemoryTopic(4, SETTINGS | {"retention.ms": "-1"}, ages_ms=[NOW_MS])
+    code, document = headgate_topics("apply")
+    assert (code, document["applied"]) == (1, False)
+    assert "add --force" in next(each for each in document["changes"] if each["action"] == "refused")["reason"]
+    assert headgate_topics("apply", "--force")[0] == 0
+    assert cluster.current["raw-events"].config["retention.ms"] == SETTINGS["retention.ms"]
+
+
+def test_replicas_in_sync_are_the_operators_word_for_all_topics(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADGATE_ADMIN_MIN_INSYNC_REPLICAS", "2")
+    assert headgate_topics("apply")[0] == 0
+    assert {topic.config["min.insync.replicas"] for topic in cluster.current.values()} == {"2"}
+    assert headgate_topics("diff")[0] == 0
+
+
+def test_more_replicas_in_sync_than_there_are_would_stop_every_write_and_are_refused() -> None:
+    [refusal, _] = plan_topics([RAW], {"raw-events": MemoryTopic(4, SETTINGS, 1)}, min_insync=2)
+    assert isinstance(refusal, Refusal)
+    assert "has 1 replicas" in refusal.reason
 
 
 def test_topics_without_a_contract_are_left_alone() -> None:

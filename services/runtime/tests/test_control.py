@@ -7,7 +7,7 @@ import pytest
 import schemathesis
 from fastapi import APIRouter, Body, FastAPI
 from fastapi.testclient import TestClient
-from headgate_runtime.access import REFUSALS, ControlAuth, ControlCaller
+from headgate_runtime.access import REFUSALS, ControlAuth, ControlCaller, TokenFile
 from headgate_runtime.config import HttpSettings, KafkaSettings, LineageSettings, RegistrySettings, ServiceSettings
 from headgate_runtime.control import control_app
 from headgate_runtime.errors import ConfigurationError
@@ -115,6 +115,7 @@ def test_a_wrong_body_is_refused_without_being_repeated(bench: Bench, body: str)
         (LoopState(joined=True, last_tick_age_s=99), None, "the loop has not ticked for 99 s"),
         (LoopState(joined=True), "the catalog does not answer", "the catalog does not answer"),
         (LoopState(joined=True, paused=True), None, None),
+        (LoopState(refusal="wrong password"), None, "the brokers refuse this service: wrong password"),
     ],
 )
 def test_readiness_says_why_not(bench: Bench, state: LoopState, own_reason: str | None, reason: str | None) -> None:
@@ -185,18 +186,35 @@ def test_a_token_is_read_from_its_file_without_white_space(tmp_path: Path) -> No
     path = tmp_path / "token"
     path.write_text(f"  {TOKEN}\n")
     bench = Bench()
-    app = control_app(bench.service, ControlAuth.from_file(path), {})
+    app = control_app(bench.service, ControlAuth.from_settings(HttpSettings(control_token_file=path)), {})
     assert TestClient(app).post("/control/pause", headers=BEARER).status_code == 200
+
+
+def test_a_token_that_is_replaced_in_its_file_is_taken_without_a_restart_and_one_that_is_gone_is_nobodys(
+    tmp_path: Path,
+) -> None:
+    path, now = tmp_path / "token", [0.0]
+    path.write_text(TOKEN)
+    token = TokenFile(path, lambda: now[0])
+    path.write_text(f"{TOKEN}-2")
+    assert token() == TOKEN  # not looked at again within a second
+    now[0] += 1
+    assert token() == f"{TOKEN}-2"
+    path.unlink()
+    now[0] += 1
+    assert token() is None
+    path.write_text(f"{TOKEN}-3")
+    now[0] += 1
+    assert token() == f"{TOKEN}-3"
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff\xfe\xff\xfe"])
 def test_an_unusable_token_file_is_a_configuration_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "token"
     path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match="token"):
-        ControlAuth.from_file(path)
-    with pytest.raises(ConfigurationError, match="token"):
-        ControlAuth.from_file(tmp_path / "absent")
+    for each in (path, tmp_path / "absent"):
+        with pytest.raises(ConfigurationError, match="token"):
+            ControlAuth.from_settings(HttpSettings(control_token_file=each))
 
 
 def test_secrets_are_masked_and_the_rest_is_not() -> None:

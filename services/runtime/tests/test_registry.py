@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
@@ -8,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from headgate_runtime.config import RegistrySettings
-from headgate_runtime.errors import RejectedError, UnavailableError, UnknownSchemaError
+from headgate_runtime.errors import ConfigurationError, RejectedError, UnavailableError, UnknownSchemaError
 from headgate_runtime.registry import ConfluentRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SCHEMA = {"type": "record", "name": "r", "fields": []}
 
@@ -27,6 +29,7 @@ class Answers(ThreadingHTTPServer):
         self.status = 200
         self.body = b"{}"
         self.requests = 0
+        self.logins: list[str | None] = []
 
     def answer(self, status: int, body: object) -> None:
         self.status = status
@@ -39,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.requests += 1
+        self.server.logins.append(self.headers.get("Authorization"))
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
@@ -137,3 +141,43 @@ def test_nobody_listening_is_unavailable() -> None:
     registry = ConfluentRegistry(RegistrySettings(url=f"http://127.0.0.1:{port}", timeout_s=1))
     with pytest.raises(UnavailableError):
         registry.schema(1)
+
+
+def login(password: str) -> str:
+    return f"Basic {base64.b64encode(f'writer:{password}'.encode()).decode()}"
+
+
+def test_each_call_logs_in_with_the_password_that_is_in_the_file_then(server: Answers, tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("first\n")
+    url = f"http://127.0.0.1:{server.server_port}"
+    registry = ConfluentRegistry(RegistrySettings(url=url, username="writer", password_file=path))
+    server.answer(200, [1])
+    registry.versions("s")
+    path.write_text("second")
+    registry.versions("s")
+    assert server.logins == [login("first"), login("second")]
+    path.unlink()
+    with pytest.raises(ConfigurationError, match=r"REGISTRY__PASSWORD_FILE: .*cannot be read"):
+        registry.versions("s")
+
+
+@pytest.mark.parametrize(("status", "says"), [(401, "what is in REGISTRY__PASSWORD_FILE"), (403, "has no right")])
+def test_a_refused_login_says_which_setting_to_look_at(
+    server: Answers, registry: ConfluentRegistry, status: int, says: str
+) -> None:
+    server.answer(status, {"message": "no"})
+    with pytest.raises(RejectedError, match=says) as raised:
+        registry.versions("s")
+    assert "hidden" not in str(raised.value)
+
+
+def test_a_missing_password_or_certificate_is_told_at_the_start(tmp_path: Path) -> None:
+    absent, empty = tmp_path / "absent", tmp_path / "empty"
+    empty.write_text("no certificate")
+    url = "https://127.0.0.1:1"
+    with pytest.raises(ConfigurationError, match="REGISTRY__PASSWORD_FILE"):
+        ConfluentRegistry(RegistrySettings(url=url, username="u", password_file=absent))
+    for ca_file in (absent, empty):
+        with pytest.raises(ConfigurationError, match="REGISTRY__CA_FILE"):
+            ConfluentRegistry(RegistrySettings(url=url, ca_file=ca_file))

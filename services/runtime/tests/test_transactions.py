@@ -211,7 +211,7 @@ def test_fencing_hidden_in_a_fatal_error_is_found() -> None:
 
 def test_a_wrong_password_that_shows_as_a_time_out_is_named() -> None:
     context = ClientContext(KafkaSettings())
-    context.on_error(KafkaError(KafkaError._AUTHENTICATION, "SASL authentication failed"))
+    context._faults.note(KafkaError(KafkaError._AUTHENTICATION, "SASL authentication failed"))
     error = context.translate(KafkaError(KafkaError._TIMED_OUT, "timed out"), "list topics")
     assert isinstance(error, RejectedError)
     assert "SASL authentication failed" in str(error)

@@ -91,6 +91,9 @@ class HeldProducer:
     def outstanding(self) -> int:
         return len(self.waiting)
 
+    def refusal(self) -> None:
+        return None
+
     def close(self, timeout_s: float = 10.0) -> None:
         if self.waiting:
             raise UnavailableError(f"{len(self.waiting)} not acknowledged within {timeout_s} s")

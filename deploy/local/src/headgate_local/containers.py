@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import docker  # type: ignore[import-untyped]  # ships no types
 from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]  # ships no types
+from headgate_runtime.config import KafkaSettings, RegistrySettings
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
@@ -57,8 +58,8 @@ def running() -> Iterator[tuple[str, str]]:
     bootstrap_servers = f"{HOST}:{ports['kafka']}"
     registry_url = f"http://{HOST}:{ports['registry']}{API_PATH}"
     with _kafka(ports["kafka"]), _registry(ports["registry"]):
-        _wait(lambda: kafka_not_ready(bootstrap_servers))
-        _wait(lambda: registry_not_ready(registry_url))
+        _wait(lambda: kafka_not_ready(KafkaSettings(bootstrap_servers=bootstrap_servers)))
+        _wait(lambda: registry_not_ready(RegistrySettings(url=registry_url)))
         yield bootstrap_servers, registry_url
 
 

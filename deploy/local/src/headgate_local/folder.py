@@ -12,6 +12,7 @@ from headgate_runtime.errors import HeadgateError
 from pydantic import BaseModel, Field
 
 from headgate_local.lake import Lake
+from headgate_local.security import Security
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,17 +80,23 @@ class Memory(BaseModel):
         cluster_id: The Kafka cluster's id; the storage is formatted with it.
         ports: Loopback ports by the name of what listens there.
         lake: Where the last run had its tables.
+        security: Who may connect; a folder's is its first run's.
     """
 
     cluster_id: str = Field(default_factory=new_cluster_id)
     ports: dict[str, int] = Field(default_factory=dict)
     lake: Lake = Lake.FILES
+    security: Security = Security.PLAIN
+
+    @staticmethod
+    def kept(data: Path) -> bool:
+        """Whether a data folder remembers an earlier run."""
+        return (data / "stack.json").exists()
 
     @classmethod
     def load(cls, data: Path) -> Memory:
         """Read the memory of a data folder; a new one where there is none."""
-        path = data / "stack.json"
-        return cls.model_validate_json(path.read_bytes()) if path.exists() else cls()
+        return cls.model_validate_json((data / "stack.json").read_bytes()) if cls.kept(data) else cls()
 
     def save(self, data: Path) -> None:
         """Write the memory so that a reader sees the old or the new one, never a part."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
-from headgate_runtime.config import KafkaSettings
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.kafka.leaders import leaderless_partitions
 
 from headgate_local import jvm
+from headgate_local.folder import write_whole
 from headgate_local.ports import HOST, answers
 from headgate_local.processes import ProcessSpec
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from headgate_runtime.config import KafkaSettings
+
+    from headgate_local.access import Access
     from headgate_local.installation import Installation
 
 SETTINGS = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
     # small internal topics; their partition counts are fixed when first used
     "offsets.topic.num.partitions": "4",
@@ -72,11 +74,13 @@ class Cluster:
         cluster_id: The cluster's id.
         brokers: How many there are.
         ports: Ports by name.
+        access: How they are reached.
     """
 
     cluster_id: str
     brokers: int
     ports: Mapping[str, int]
+    access: Access
 
     def settings(self) -> dict[str, str]:
         """Voters and replication: three replicas, two of them in sync, where there are so many brokers."""
@@ -103,7 +107,7 @@ class KafkaServer:
         self._properties = data / f"{self._name}.properties"
         self._log4j = data / "kafka.log4j2.properties"
         self._heap = heap
-        self._port, self._controller = (cluster.ports[name] for name in port_names(node))
+        self._port = cluster.ports[self._name]
         archive = installation.kafka_archive
         self._trained = archive.with_name(f"{archive.name}.{node}.{os.getpid()}.part")
         self._address = f"{HOST}:{self._port}"
@@ -113,17 +117,17 @@ class KafkaServer:
         settings = {
             **SETTINGS,
             **self._cluster.settings(),
+            **self._cluster.access.broker(self._cluster.ports, self._name),
             "node.id": str(self._node),
-            "listeners": f"PLAINTEXT://{self._address},CONTROLLER://{HOST}:{self._controller}",
-            "advertised.listeners": f"PLAINTEXT://{self._address}",
             "log.dirs": str(self._folder),
         }
-        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
+        write_whole(self._properties, "".join(f"{key}={value}\n" for key, value in settings.items()), mode=0o600)
         with as_file(files("headgate_local").joinpath("kafka.log4j2.properties")) as log4j:
             self._log4j.write_bytes(log4j.read_bytes())
         if not (self._folder / "meta.properties").exists():
             cluster_id = self._cluster.cluster_id
             format_storage = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
+            format_storage += self._cluster.access.format_arguments()
             jvm.run_java([*self._flags(), *format_storage], "format Kafka's storage")
 
     def spec(self, folder: Path) -> ProcessSpec:
@@ -145,13 +149,15 @@ class KafkaServer:
 
     def _not_ready(self) -> str | None:
         # librdkafka waits longer and longer between its attempts to connect: ask it only when somebody listens
-        return kafka_not_ready(self._address) if answers(self._port) else f"nothing listens on {self._port}"
+        if not answers(self._port):
+            return f"nothing listens on {self._port}"
+        return kafka_not_ready(self._cluster.access.kafka(self._address, None))
 
 
-def kafka_not_ready(bootstrap_servers: str) -> str | None:
+def kafka_not_ready(settings: KafkaSettings) -> str | None:
     """Why the brokers cannot be used yet, None when every partition has a leader."""
     try:
-        waiting = leaderless_partitions(KafkaSettings(bootstrap_servers=bootstrap_servers))
+        waiting = leaderless_partitions(settings)
     except UnavailableError as error:
         return str(error)
     return f"{len(waiting)} partitions have no leader" if waiting else None

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from headgate_runtime.config import as_environment
+
 from headgate_local.config import inherited_environment
 from headgate_local.endpoints import FILE_NAME, Endpoints
 from headgate_local.folder import StackError, write_whole
@@ -21,6 +23,7 @@ from headgate_local.lake import Lake
 from headgate_local.ports import HOST
 from headgate_local.processes import ProcessSpec, ServiceProcess, stop_together
 from headgate_local.progress import PlainProgress
+from headgate_local.security import Security
 from headgate_local.stack import Stack
 from headgate_local.supervision import Supervisor
 
@@ -86,6 +89,7 @@ class Platform:
         services: Sequence[Replicas] = SERVICES,
         brokers: int = 1,
         lake: Lake = Lake.FILES,
+        security: Security = Security.PLAIN,
         progress: Progress | None = None,
         cache: Path | None = None,
     ) -> None:
@@ -96,6 +100,7 @@ class Platform:
             services: What to run; without any, the stack alone, without topics.
             brokers: As in ``Stack``.
             lake: As in ``Stack``.
+            security: As in ``Stack``.
             progress: Told what happens; None prints plain lines to standard error.
             cache: As in ``Stack``.
         """
@@ -110,6 +115,7 @@ class Platform:
             brokers=brokers,
             bedrock=True,
             lake=lake,
+            security=security,
             cache=cache,
             progress=self._progress,
             reserve=names,
@@ -161,11 +167,22 @@ class Platform:
 
     def admin(self, *arguments: str) -> str:
         """Run the command line ``headgate`` against this platform and return what it prints; StackError when it fails."""
+        return self._headgate("admin", *arguments)
+
+    def connection(self, service: str, principal: str | None) -> dict[str, str]:
+        """Variables that have a service reach Kafka and the registry.
+
+        Args:
+            service: Its name; its environment prefix is HEADGATE_<NAME>_.
+            principal: Who it is, as in ``Stack.kafka``.
+        """
+        prefix = _prefix(service)
+        kafka = as_environment(self.stack.kafka(principal), f"{prefix}KAFKA__")
+        return kafka | as_environment(self.stack.registry(principal), f"{prefix}REGISTRY__")
+
+    def _headgate(self, principal: str | None, *arguments: str) -> str:
         command = [str(Path(sysconfig.get_path("scripts")) / "headgate"), *arguments]
-        environment = inherited_environment() | {
-            "HEADGATE_ADMIN_KAFKA__BOOTSTRAP_SERVERS": self.stack.bootstrap_servers,
-            "HEADGATE_ADMIN_REGISTRY__URL": self.stack.registry_url,
-        }
+        environment = inherited_environment() | self.connection("admin", principal)
         done = subprocess.run(  # noqa: S603 - our own command
             command, env=environment, capture_output=True, text=True, check=False, timeout=ADMIN_TIMEOUT_S
         )
@@ -193,6 +210,8 @@ class Platform:
         if not self._token_file.exists():
             write_whole(self._token_file, secrets.token_urlsafe(32), mode=0o600)
         create_tables(self.stack.catalog)
+        if self.stack.guarded:
+            self._headgate(None, "topics", "acls", "apply")
         if self._services:
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(lambda words: self.admin(*words), [("topics", "apply"), ("schemas", "register")]))
@@ -219,10 +238,7 @@ class Platform:
         return process
 
     def _environment(self, service: str, instance: str) -> dict[str, str]:
-        prefix = f"HEADGATE_{service.upper().replace('-', '_')}_"
         settings = {
-            "KAFKA__BOOTSTRAP_SERVERS": self.stack.bootstrap_servers,
-            "REGISTRY__URL": self.stack.registry_url,
             "HTTP__HOST": HOST,
             "HTTP__PORT": str(self.stack.port(instance)),
             "HTTP__CONTROL_TOKEN_FILE": str(self._token_file),
@@ -242,4 +258,9 @@ class Platform:
                     "append": True,
                 }
                 settings["LINEAGE__TRANSPORT"] = json.dumps(lineage)
-        return {f"{prefix}{name}": value for name, value in settings.items()}
+        own = {f"{_prefix(service)}{name}": value for name, value in settings.items()}
+        return self.connection(service, service) | own
+
+
+def _prefix(service: str) -> str:
+    return f"HEADGATE_{service.upper().replace('-', '_')}_"

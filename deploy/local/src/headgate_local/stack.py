@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from headgate_local import kafka, registry, seaweedfs
+from headgate_local.access import GuardedAccess, OpenAccess, certified_port
 from headgate_local.config import LocalSettings
 from headgate_local.folder import FolderLock, Memory, StackError
 from headgate_local.http_ready import http_not_ready
@@ -16,12 +17,16 @@ from headgate_local.lake import Lake, files_catalog
 from headgate_local.ports import HOST, choose_ports
 from headgate_local.processes import ProcessSpec, ServiceProcess, stop_together
 from headgate_local.progress import PlainProgress
+from headgate_local.security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
 
+    from headgate_runtime.config import KafkaSettings, RegistrySettings
+
+    from headgate_local.access import Access
     from headgate_local.installation import Installation
     from headgate_local.progress import Progress
 
@@ -47,6 +52,7 @@ class Stack:
         registry: bool = True,
         bedrock: bool = False,
         lake: Lake = Lake.FILES,
+        security: Security = Security.PLAIN,
         heap: str = "512m",
         cache: Path | None = None,
         progress: Progress | None = None,
@@ -61,6 +67,7 @@ class Stack:
             registry: Whether to run the schema registry.
             bedrock: Whether to run the local Bedrock endpoint.
             lake: Where tables are.
+            security: Who may connect to Kafka and the registry. A folder's is its first run's.
             heap: A broker's maximal heap, in the JVM's notation.
             cache: Folder of the shared downloads; None takes the user's.
             progress: Told what happens; None prints plain lines to standard error.
@@ -73,6 +80,8 @@ class Stack:
         self._cache = LocalSettings().cache if cache is None else cache.absolute()
         self._progress = PlainProgress(sys.stderr) if progress is None else progress
         self._reserve = tuple(reserve)
+        self._security = security
+        self._access: Access = OpenAccess()
         self._lock = FolderLock(self.data)
         self._memory = Memory()
         self._kafka: list[kafka.KafkaServer] = []
@@ -85,7 +94,27 @@ class Stack:
     @property
     def registry_url(self) -> str:
         """The registry's Confluent API."""
-        return f"http://{HOST}:{self.port('registry')}{registry.API_PATH}"
+        return self.registry(None).url
+
+    @property
+    def guarded(self) -> bool:
+        """Whether nobody may do anything that no rule allows."""
+        return self._security is Security.SCRAM
+
+    def kafka(self, principal: str | None) -> KafkaSettings:
+        """How a service reaches Kafka, by its name in the contracts; None is who may do everything."""
+        return self._access.kafka(self.bootstrap_servers, principal)
+
+    def certified_kafka(self, principal: str) -> KafkaSettings:
+        """How a service reaches Kafka by a certificate; StackError where it is open to anybody."""
+        if not isinstance(self._access, GuardedAccess):
+            raise StackError("this stack knows no certificates: give it Security.SCRAM")
+        names = [certified_port(kafka.broker_name(node)) for node in self._nodes]
+        return self._access.certified(",".join(f"{HOST}:{self.port(name)}" for name in names), principal)
+
+    def registry(self, principal: str | None) -> RegistrySettings:
+        """How a service reaches the registry, by its name in the contracts; None is who may do everything."""
+        return self._access.registry(self.port("registry"), registry.API_PATH, principal)
 
     @property
     def bedrock_url(self) -> str:
@@ -160,11 +189,11 @@ class Stack:
 
     def _start_jvms(self, run: Path, installation: Installation) -> None:
         if self._with_registry:  # first, because it takes longest
-            server = registry.RegistryServer(self.data, installation, self._memory.ports)
+            server = registry.RegistryServer(self.data, installation, self._memory.ports, self._access)
             server.prepare()
             self._launch(server.spec(run))
         for node in self._nodes:
-            cluster = kafka.Cluster(self._memory.cluster_id, self._brokers, self._memory.ports)
+            cluster = kafka.Cluster(self._memory.cluster_id, self._brokers, self._memory.ports, self._access)
             broker = kafka.KafkaServer(self.data, installation, cluster, node, heap=self._heap)
             self._kafka.append(broker)
             broker.prepare()
@@ -179,15 +208,25 @@ class Stack:
         return range(1, self._brokers + 1)
 
     def _remember(self) -> None:
+        fresh = not Memory.kept(self.data)
         self._memory = Memory.load(self.data)
+        if not fresh and self._memory.security != self._security:
+            raise StackError(
+                f"{self.data} was made with security {self._memory.security}: go on with that, or give another folder"
+            )
+        if self._security is Security.SCRAM:
+            self._access = GuardedAccess(self.data / "secrets")
         names = [name for node in self._nodes for name in kafka.port_names(node)]
+        names += [name for node in self._nodes for name in self._access.ports(kafka.broker_name(node))]
         names += self._reserve
         names += registry.PORTS if self._with_registry else ()
         names += [BEDROCK_PORT] if self._with_bedrock else []
         names += seaweedfs.PORTS if self._lake is Lake.SEAWEEDFS else ()
         saved = self._memory.ports
         ports = choose_ports(names, saved)
-        self._memory = Memory(cluster_id=self._memory.cluster_id, ports=saved | ports, lake=self._lake)
+        self._memory = Memory(
+            cluster_id=self._memory.cluster_id, ports=saved | ports, lake=self._lake, security=self._security
+        )
         self._memory.save(self.data)
         self._memory.ports = ports
 

@@ -31,6 +31,9 @@ class AdminSettings(BaseSettings):
     Attributes:
         contracts_dir: Folder with avro/ and topics/; None takes the contracts the schemas package ships.
         replication_factor: Of topics to create; -1 takes the brokers' default.
+        min_insync_replicas: Replicas that must have a record before it is acknowledged, set on every topic; None leaves
+            that to the brokers.
+        principal: How the brokers spell a service that a contract names.
         reviews_topic: Topic of the decisions that a person should see.
         outcomes_topic: Topic of what people decided on them.
         enriched_topic: Topic of the decided events.
@@ -49,6 +52,8 @@ class AdminSettings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     contracts_dir: Path | None = None
     replication_factor: Annotated[int, Field(ge=-1)] = -1
+    min_insync_replicas: Annotated[int | None, Field(ge=1)] = None
+    principal: Annotated[str, Field(pattern=r"^\w+:[^{}]*\{service\}[^{}]*$")] = "User:headgate-{service}"
     reviews_topic: str = "decision-reviews"
     outcomes_topic: str = "review-outcomes"
     enriched_topic: str = "enriched-events"

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fastapi import Depends
-from headgate_runtime.access import require_token
+from headgate_runtime.access import require_operator
 from headgate_runtime.avro import Encoder
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.kafka.producer import KafkaProducer
@@ -60,7 +60,7 @@ def assemble(settings: Settings, producer: RecordProducer, registry: SchemaRegis
         producer, intake, drain_timeout_s=settings.drain_timeout_s, metrics=metrics, clock=time.monotonic
     )
     ingestion = Ingestion(preparation, intake, own, ingest)
-    guards = [] if ingest.allow_anonymous else [Depends(require_token)]
+    guards = [] if ingest.allow_anonymous else [Depends(require_operator)]
     return Service(
         name="producer",
         loop=loop,

@@ -96,6 +96,7 @@ class DeliveryLoop:
             draining=self._draining or self._stopping,
             joined=True,
             busy=self._intake.outstanding() > 0,
+            refusal=self._producer.refusal(),
         )
 
     def _finish(self) -> None:

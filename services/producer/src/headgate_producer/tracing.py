@@ -93,6 +93,7 @@ class TracedProducer:
         self.poll = producer.poll
         self.flush = producer.flush
         self.outstanding = producer.outstanding
+        self.refusal = producer.refusal
         self.close = producer.close
 
     def send(

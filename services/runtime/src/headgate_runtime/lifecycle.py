@@ -94,7 +94,7 @@ def run(
     if preload is None:
         return _ending(partial(serve, 0), "stopped")
     with beside(partial(settle, settings)) if settle else nullcontext():
-        failed = _ending(partial(preload, settings)) or _ending(import_put_off)
+        failed = _ending(partial(preload, settings)) or _ending(partial(import_put_off, settings))
     return failed or keep(lambda restarts: _ending(partial(serve, restarts), "stopped"))
 
 
@@ -124,7 +124,7 @@ def _settings(settings_type: type[_Settings]) -> _Settings | None:
 
 
 def _serve(settings: _Settings, build: Callable[[_Settings], Service], restarts: int) -> None:
-    auth = ControlAuth.from_file(settings.http.control_token_file)
+    auth = ControlAuth.from_settings(settings.http)
     service = build(settings)
     service.metrics.worker_restarts.set(restarts)
     # What the start has made stays: a collector that walks it again and again only makes events wait.

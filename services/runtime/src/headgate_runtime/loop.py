@@ -77,6 +77,7 @@ class LoopState:
         joined: The group has given an assignment at least once, which may be empty.
         congested: The worker takes no more for now.
         busy: Something is in flight.
+        refusal: Why the brokers refuse the service's connections, None where they do not.
     """
 
     last_tick_age_s: float = 0.0
@@ -88,6 +89,7 @@ class LoopState:
     joined: bool = False
     congested: bool = False
     busy: bool = False
+    refusal: str | None = None
 
 
 class Loop:
@@ -274,6 +276,7 @@ class Loop:
             joined=self._joined,
             congested=self._congested_since is not None,
             busy=self._worker.busy(),
+            refusal=self._consumer.refusal(),
         )
         self._metrics.lag.clear()
         for partition, behind in lag.items():

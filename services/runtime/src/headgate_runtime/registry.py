@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import ssl
+from base64 import b64encode
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
@@ -11,8 +13,12 @@ import httpx
 from cachetools import TTLCache
 
 from headgate_runtime.errors import ConfigurationError, RejectedError, UnavailableError, UnknownSchemaError
+from headgate_runtime.secret_files import read_secret, require_readable
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
     from headgate_runtime.config import RegistrySettings
 
 _MEDIA_TYPE: Final = "application/vnd.schemaregistry.v1+json"
@@ -71,7 +77,8 @@ class ConfluentRegistry:
                 base_url=url,
                 headers={"Accept": _MEDIA_TYPE, "Content-Type": _MEDIA_TYPE},
                 timeout=settings.timeout_s,
-                transport=httpx.HTTPTransport(retries=_CONNECT_RETRIES),
+                transport=httpx.HTTPTransport(retries=_CONNECT_RETRIES, verify=_trusted(settings.ca_file)),
+                auth=_login(settings),
             )
         except httpx.InvalidURL as error:
             raise ConfigurationError(f"set REGISTRY__URL right: {error}") from error
@@ -134,6 +141,8 @@ class ConfluentRegistry:
             if response.is_success:
                 return response.json() if wanted is None else response.json()[wanted]
         except (httpx.HTTPError, OSError, ValueError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise RejectedError(f"{self._url} is not to be trusted: {error}; set REGISTRY__CA_FILE") from error
             raise UnavailableError(f"the schema registry at {self._url} does not answer: {error}") from error
         except (KeyError, TypeError) as error:
             raise UnavailableError(
@@ -144,11 +153,46 @@ class ConfluentRegistry:
             raise UnknownSchemaError(f"the schema registry does not have it: {complaint}")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _LATER:
             raise UnavailableError(f"the schema registry at {self._url} is not able to answer: {complaint}")
-        raise RejectedError(f"the schema registry at {self._url} refused: {complaint}")
+        advice = _ADVICE.get(HTTPStatus(status), "")
+        raise RejectedError(f"the schema registry at {self._url} refused: {complaint}{advice}")
 
 
+class _FileLogin(httpx.Auth):
+    """HTTP basic authentication with the password that is in its file when a call is made."""
+
+    def __init__(self, username: str, password_file: Path) -> None:
+        self._username = username
+        self._password_file = password_file
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        password = read_secret(self._password_file, "REGISTRY__PASSWORD_FILE")
+        login = b64encode(f"{self._username}:{password}".encode()).decode()
+        request.headers["Authorization"] = f"Basic {login}"
+        yield request
+
+
+_ADVICE: Final = {
+    HTTPStatus.UNAUTHORIZED: "; check REGISTRY__USERNAME and what is in REGISTRY__PASSWORD_FILE",
+    HTTPStatus.FORBIDDEN: "; its user REGISTRY__USERNAME has no right to do this: give it one, or name another",
+}
 _LATER: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _COMPLAINT_CHARS: Final = 500
+
+
+def _login(settings: RegistrySettings) -> httpx.Auth | None:
+    if settings.username is None or settings.password_file is None:
+        return None
+    read_secret(settings.password_file, "REGISTRY__PASSWORD_FILE")  # a missing file is told at the start
+    return _FileLogin(settings.username, settings.password_file)
+
+
+def _trusted(ca_file: Path | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=require_readable(ca_file, "REGISTRY__CA_FILE"))
+    except ssl.SSLError as error:
+        raise ConfigurationError(f"REGISTRY__CA_FILE: {ca_file} holds no PEM certificates: {error}") from error
 
 
 def _subject(subject: str) -> str:

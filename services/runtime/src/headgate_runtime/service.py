@@ -68,6 +68,8 @@ def why_not_ready(service: Service) -> str | None:
     state = service.loop.snapshot()
     if state.draining:
         return "draining"
+    if state.refusal is not None:
+        return f"the brokers refuse this service: {state.refusal}"
     if not state.joined:
         return "no assignment from the consumer group yet"
     return _stalled(service) or service.ready()

@@ -17,6 +17,7 @@ from headgate_local.demo.run import DemoOptions, DemoRun, write_report
 from headgate_local.figures import write_figures
 from headgate_local.lake import Lake  # noqa: TC001 - typer resolves annotations at run time
 from headgate_local.progress import PlainProgress, TerminalProgress
+from headgate_local.security import Security  # noqa: TC001 - as above
 
 app = typer.Typer(
     help="The whole pipeline on real data, checked row by row. Exit codes: 0 exact; 1 anything else; 2 wrong usage.",
@@ -35,12 +36,15 @@ def run(
     chaos: Annotated[bool, typer.Option(help="Kill the enricher and the writer three times each.")] = False,
     *,
     lake: Annotated[Lake, typer.Option(help="Where the tables are.")] = DemoOptions.lake,
+    security: Annotated[Security, typer.Option(help="Who may connect to Kafka and the registry.")] = (
+        DemoOptions.security
+    ),
     folder: Folder = FOLDER,
     json: Json = False,
 ) -> None:
     """Run it; exits 1 when anything is lost, doubled or wrong."""
     console = Console(stderr=json)
-    options = DemoOptions(events=events, rate=rate, chaos=chaos, lake=lake)
+    options = DemoOptions(events=events, rate=rate, chaos=chaos, lake=lake, security=security)
     progress = TerminalProgress(console) if console.is_terminal else PlainProgress(sys.stderr)
     try:
         report = DemoRun(options, folder.absolute(), progress).execute()

@@ -32,7 +32,8 @@ def query(sql: str, folder: Path, topic: str = "enriched-events") -> tuple[list[
     contract, data = Contracts.load().topic(topic).table, folder / "data"
     if contract is None or not data.exists():
         raise StackError(f"{folder} holds no table: run `make demo` first")
-    with Stack(data, brokers=0, registry=False, lake=Memory.load(data).lake) as stack:
+    memory = Memory.load(data)
+    with Stack(data, brokers=0, registry=False, lake=memory.lake, security=memory.security) as stack:
         table = lakehouse.open_table(stack.catalog, contract.name)
         if table is None:
             raise StackError(f"{contract.name} does not exist yet: run `make demo` first")

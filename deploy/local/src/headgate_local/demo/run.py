@@ -25,9 +25,12 @@ from headgate_local.folder import LOCK_NAME, FolderLock, StackError
 from headgate_local.identity import clean_leftovers
 from headgate_local.lake import Lake
 from headgate_local.platform import Platform
+from headgate_local.security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from headgate_runtime.config import KafkaSettings, RegistrySettings
 
     from headgate_local.progress import Progress
 
@@ -56,6 +59,7 @@ class DemoOptions:
         model_outage: Take the model away for two seconds in the middle.
         seed: Of the synthetic half.
         lake: Where the tables are.
+        security: Who may connect to Kafka and the registry.
     """
 
     events: int = 20_000
@@ -64,6 +68,7 @@ class DemoOptions:
     model_outage: bool = True
     seed: int = 7
     lake: Lake = Lake.FILES
+    security: Security = Security.PLAIN
 
     @property
     def load_s(self) -> float:
@@ -108,7 +113,7 @@ class DemoRun:
         self._options = options
         self._folder = folder
         self._say = progress.say
-        self._platform = Platform(folder, lake=options.lake, progress=progress)
+        self._platform = Platform(folder, lake=options.lake, security=options.security, progress=progress)
         contracts = Contracts.load()
         self._source = contracts.topic(SOURCE_TOPIC)
         enriched = contracts.topic(ENRICHED_TOPIC)
@@ -146,7 +151,7 @@ class DemoRun:
         return Disturber(planned, self._say)
 
     def _start_load(self) -> subprocess.Popen[bytes]:
-        options, endpoints = self._options, self._platform.endpoints
+        options = self._options
         command = [
             *(str(Path(sysconfig.get_path("scripts")) / "headgate"), "produce", "replay", str(purchases_file())),
             *(
@@ -163,10 +168,7 @@ class DemoRun:
             *("--rejects", str(self._folder / "rejects.jsonl"), "--labels", str(self._folder / "labels.jsonl")),
             *("--strict", "--json"),
         ]
-        environment = inherited_environment() | {
-            "HEADGATE_PRODUCER_KAFKA__BOOTSTRAP_SERVERS": endpoints.bootstrap_servers,
-            "HEADGATE_PRODUCER_REGISTRY__URL": endpoints.registry_url,
-        }
+        environment = inherited_environment() | self._platform.connection("producer", "producer")
         with (self._folder / "produce.log").open("wb") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - ours
 
@@ -200,8 +202,7 @@ class DemoRun:
 
     def _review(self) -> Reviewed:
         """Have some of the reviews answered, and wait for the rows that this makes."""
-        stack = self._platform.stack
-        asked = list(values_by_event(stack.bootstrap_servers, stack.registry_url, REVIEWS_TOPIC))
+        asked = list(values_by_event(*self._as_admin(), REVIEWS_TOPIC))
         decisions = {event_id: review["agent_metadata"]["decision"] for event_id, review in asked}
         answers = answer_some(decisions, self._platform.admin)
         self._say(f"a reviewer answered {len(answers)} of {len(asked)} reviews")
@@ -216,12 +217,16 @@ class DemoRun:
             if code != 0:
                 raise StackError(f"{name} did not stop cleanly: it ended with code {code}")
 
+    def _as_admin(self) -> tuple[KafkaSettings, RegistrySettings]:
+        return self._platform.stack.kafka("admin"), self._platform.stack.registry("admin")
+
     def _report(
         self, reviewed: Reviewed, disturber: Disturber, *, load_began: float, stored_s: float, began: float
     ) -> DemoReport:
         stack, id_path = self._platform.stack, self._source.fields.event_id or ""
+        kafka, registry = self._as_admin()
         self._say("comparing every row with the event that went in")
-        events = dict(values_by_event(stack.bootstrap_servers, stack.registry_url, SOURCE_TOPIC))
+        events = dict(values_by_event(kafka, registry, SOURCE_TOPIC))
         table = lakehouse.open_table(stack.catalog, self._table_name)
         if table is None:
             raise StackError(f"the table {self._table_name} was never made: nothing was committed")
@@ -229,9 +234,7 @@ class DemoRun:
             comparison=compare(events, lakehouse.rows(table), id_path),
             reviewed=reviewed,
             expected_events=self._options.events,
-            dead_letters=sum(
-                1 for topic in self._dead_letter_topics for _ in read_topic(stack.bootstrap_servers, topic)
-            ),
+            dead_letters=sum(1 for topic in self._dead_letter_topics for _ in read_topic(kafka, topic)),
             freshness_ms=lakehouse.freshness_ms(table, "processing_metadata.ingestion_time", self._revision),
             kills={name: len(disturber.done[f"kill -9 {name}"]) for name in KILLED if self._options.chaos},
             kills_before_last_row=sum(at_s < stored_s for name in KILLED for at_s in disturber.done[f"kill -9 {name}"]),

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headgate_runtime.avro import Decoder
-from headgate_runtime.config import KafkaSettings, RegistrySettings
 from headgate_runtime.kafka.consumer import KafkaConsumer
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_schemas import Contracts, field_getter
 
 if TYPE_CHECKING:
+    from headgate_runtime.config import KafkaSettings, RegistrySettings
     from headgate_runtime.records import Record
 
 Source = Mapping[str, Mapping[str, Any]]
@@ -67,9 +67,9 @@ class Comparison:
         )
 
 
-def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Record]:
+def read_topic(kafka: KafkaSettings, topic: str) -> Iterator[Record]:
     """Every committed record of a topic, from its start to the end it had when this was called."""
-    consumer = KafkaConsumer(KafkaSettings(bootstrap_servers=bootstrap_servers), group_id=f"verify-{uuid.uuid4()}")
+    consumer = KafkaConsumer(kafka, group_id=f"admin-verify-{uuid.uuid4()}")
     try:
         consumer.subscribe(
             [topic], on_assign=lambda tps: dict.fromkeys(tps, 0), on_revoke=lambda _: None, on_lost=lambda _: None
@@ -83,13 +83,15 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Record]:
         consumer.close()
 
 
-def values_by_event(bootstrap_servers: str, registry_url: str, topic: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def values_by_event(
+    kafka: KafkaSettings, registry: RegistrySettings, topic: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Event id and value of each record of a topic."""
     contracts = Contracts.load()
     contract = contracts.topic(topic)
-    decoder = Decoder(ConfluentRegistry(RegistrySettings(url=registry_url)), contracts.record(contract.record))
+    decoder = Decoder(ConfluentRegistry(registry), contracts.record(contract.record))
     event_id = field_getter(contract.fields.event_id or "")
-    values = (decoder.decode(record.value) for record in read_topic(bootstrap_servers, topic))
+    values = (decoder.decode(record.value) for record in read_topic(kafka, topic))
     return ((event_id(value), value) for value in values)
 
 

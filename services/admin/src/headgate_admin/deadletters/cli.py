@@ -203,7 +203,7 @@ class _Office:
             return candidates
         question = f"Put these records back onto {topic}?"
         self._output.confirm(question, partial(self._show, candidates, "would be put back"), yes=yes)
-        producer = self._connections.transactions(f"headgate-dlq-replay-{topic}")
+        producer = self._connections.transactions(f"admin-dlq-replay-{topic}")
         try:
             # Once more, now that nobody else replays this topic.
             candidates = plan(self.letters.replays())

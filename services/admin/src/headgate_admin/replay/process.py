@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Final, Self
 
 from headgate_runtime.children import tied_to_parent
+from headgate_runtime.config import as_environment
 from headgate_runtime.errors import ConfigurationError, RejectedError
 
 from headgate_admin.config import inherited_environment
@@ -26,7 +27,8 @@ PREFIX: Final = "HEADGATE_ENRICHER_"
 STOP_TIMEOUT_S: Final = 45.0
 TAIL_BYTES: Final = 3_000
 # Spans of a replay would stand in the traces of the events as if they had been decided twice.
-NOT_INHERITED: Final = f"{PREFIX}TRACING__"
+# Kafka and the registry are reached as the command line reaches them.
+NOT_INHERITED: Final = (f"{PREFIX}TRACING__", f"{PREFIX}KAFKA__", f"{PREFIX}REGISTRY__")
 
 
 def environment(
@@ -44,22 +46,20 @@ def environment(
         "ROLE": "replay",
         "GROUP_ID": topic,
         "INSTANCE": topic,
-        "KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-        "REGISTRY__URL": settings.registry.url,
         "HTTP__HOST": "127.0.0.1",
         "HTTP__PORT": "0",
         "OUTPUT_TOPIC": settings.enriched_topic,
         "REPLAY__TOPIC": topic,
         "REPLAY__ENDS": json.dumps(ends),
     }
-    if settings.kafka.properties:
-        own["KAFKA__PROPERTIES"] = json.dumps(settings.kafka.properties)
     if settings.contracts_dir is not None:
         own["CONTRACTS_DIR"] = str(settings.contracts_dir.absolute())
     if most_microdollars is not None:
         own["REPLAY__MOST_MICRODOLLARS"] = str(most_microdollars)
     inherited = {name: value for name, value in inherited_environment().items() if not name.startswith(NOT_INHERITED)}
-    return inherited | {PREFIX + name: value for name, value in own.items()}
+    connections = as_environment(settings.kafka, f"{PREFIX}KAFKA__")
+    connections |= as_environment(settings.registry, f"{PREFIX}REGISTRY__")
+    return inherited | connections | {PREFIX + name: value for name, value in own.items()}
 
 
 class EnricherProcess:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from headgate_runtime.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from headgate_schemas import TopicContract
 
 _VISIBLE_TIMEOUT_S = 15.0
 _VISIBLE_POLL_S = 0.1
+_DELETING = {"cleanup.policy", "retention.ms"}
 _TIMESTAMPS = {"create": "CreateTime", "append": "LogAppendTime"}
 
 
@@ -24,6 +26,10 @@ class TopicState(Protocol):
     @property
     def partitions(self) -> int:
         """How many partitions it has."""
+
+    @property
+    def replication_factor(self) -> int:
+        """Replicas of the partition that has fewest."""
 
     @property
     def config(self) -> Mapping[str, str]:
@@ -90,7 +96,7 @@ class AlterConfig:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A difference that cannot be mended without losing records."""
+    """A difference that cannot be mended, or not without losing records."""
 
     action: ClassVar[str] = "refused"
     topic: str
@@ -102,15 +108,38 @@ class Refusal:
 
 
 TopicChange = Create | AddPartitions | AlterConfig | Refusal
+FindLosses = Callable[["TopicContract", TopicState], Iterable[str]]
+"""Says in words what would be lost of a topic that is changed to its contract."""
 
 
-def plan_topics(desired: Iterable[TopicContract], actual: Mapping[str, TopicState]) -> list[TopicChange]:
-    """What has to change for each topic to be as its contract says; empty where all are."""
-    return [change for contract in desired for change in _plan_topic(contract, actual.get(contract.topic))]
+def plan_topics(
+    desired: Iterable[TopicContract],
+    actual: Mapping[str, TopicState],
+    *,
+    min_insync: int | None = None,
+    losses: FindLosses | None = None,
+) -> list[TopicChange]:
+    """What has to change for each topic to be as its contract says; empty where all are.
+
+    Args:
+        desired: The contracts.
+        actual: The cluster's topics by name.
+        min_insync: Replicas that must have a record before it is acknowledged; None leaves that as it is.
+        losses: Finds what a change of settings would delete, which refuses it; None lets it be deleted.
+    """
+    return [
+        change
+        for contract in desired
+        for change in _plan_topic(contract, actual.get(contract.topic), min_insync, losses)
+    ]
 
 
 def apply_topics(
-    desired: Sequence[TopicContract], changes: Iterable[TopicChange], cluster: Cluster, replication_factor: int
+    desired: Sequence[TopicContract],
+    changes: Iterable[TopicChange],
+    cluster: Cluster,
+    replication_factor: int,
+    min_insync: int | None = None,
 ) -> None:
     """Make planned changes, and wait until every broker asked shows them.
 
@@ -133,17 +162,19 @@ def apply_topics(
                 cluster.alter_config(change.topic, change.after)
             case Refusal():
                 raise ValueError(f"{change.topic}: a refused change cannot be made")
-    _wait_until(lambda: not plan_topics(desired, cluster.topics()))
+    _wait_until(lambda: not plan_topics(desired, cluster.topics(), min_insync=min_insync))
 
 
-def wanted_config(contract: TopicContract) -> dict[str, str]:
-    """Kafka's names and values of what a contract says of a topic's settings."""
+def wanted_config(contract: TopicContract, min_insync: int | None = None) -> dict[str, str]:
+    """Kafka's names and values of what a contract says of a topic's settings, and the cluster's operator."""
+    in_sync = {} if min_insync is None else {"min.insync.replicas": str(min_insync)}
     return {
         "cleanup.policy": contract.cleanup_policy,
         "retention.ms": str(contract.retention_ms),
         "max.message.bytes": str(contract.max_message_bytes),
         "segment.bytes": str(contract.segment_bytes),
         "message.timestamp.type": _TIMESTAMPS[contract.timestamps],
+        **in_sync,
     }
 
 
@@ -153,10 +184,31 @@ def document_of(change: TopicChange) -> dict[str, Any]:
     return {"action": change.action, **fields}
 
 
-def _plan_topic(contract: TopicContract, state: TopicState | None) -> Iterator[TopicChange]:
+def _plan_topic(
+    contract: TopicContract, state: TopicState | None, min_insync: int | None, losses: FindLosses | None
+) -> Iterator[TopicChange]:
+    wanted = wanted_config(contract, min_insync)
     if state is None:
-        yield Create(contract.topic, contract.partitions, wanted_config(contract))
+        yield Create(contract.topic, contract.partitions, wanted)
         return
+    yield from _plan_partitions(contract, state)
+    differing = {name: value for name, value in wanted.items() if not _same(state.config.get(name), value)}
+    if not differing:
+        return
+    if min_insync is not None and min_insync > state.replication_factor:
+        yield Refusal(
+            contract.topic,
+            f"has {state.replication_factor} replicas, and with min.insync.replicas {min_insync} nobody could write to it: "
+            "give it more replicas (kafka-reassign-partitions), or ask for fewer in sync",
+        )
+    lost = losses(contract, state) if losses is not None and differing.keys() & _DELETING else ()
+    if refused := [Refusal(contract.topic, reason) for reason in lost]:
+        yield from refused
+    else:
+        yield AlterConfig(contract.topic, {name: state.config.get(name) for name in differing}, differing)
+
+
+def _plan_partitions(contract: TopicContract, state: TopicState) -> Iterator[TopicChange]:
     if state.partitions > contract.partitions:
         yield Refusal(
             contract.topic,
@@ -165,10 +217,6 @@ def _plan_topic(contract: TopicContract, state: TopicState | None) -> Iterator[T
         )
     elif state.partitions < contract.partitions:
         yield AddPartitions(contract.topic, state.partitions, contract.partitions)
-    wanted = wanted_config(contract)
-    differing = {name: value for name, value in wanted.items() if not _same(state.config.get(name), value)}
-    if differing:
-        yield AlterConfig(contract.topic, {name: state.config.get(name) for name in differing}, differing)
 
 
 def _same(actual: str | None, wanted: str) -> bool:

@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
     ResourceType,
 )
 
-from headgate_runtime.errors import RejectedError
+from headgate_runtime.errors import RejectedError, UnavailableError
 from headgate_runtime.kafka.client import ClientContext
 from headgate_runtime.records import TopicPartition
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _TIMEOUT_S: Final = 15.0
+_LOOK_S: Final = 1.5
 _RECHECK_S: Final = 0.05
 _EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # as the client has it
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as the client has it
@@ -75,11 +76,7 @@ class KafkaAdmin:
 
     def topics(self) -> dict[str, TopicInfo]:
         """Return every topic that is not internal, with its id, size and own settings."""
-        try:
-            listed = self._client.list_topics(timeout=_TIMEOUT_S).topics
-        except KafkaException as error:
-            raise self._context.translate(error, "list topics") from error
-        names = sorted(name for name in listed if not name.startswith("__"))
+        names = sorted(name for name in self._listed() if not name.startswith("__"))
         found = {}
         for name, topic, config in self._described_with_config(names):
             replicas = min((len(partition.replicas) for partition in topic.partitions), default=0)
@@ -161,6 +158,21 @@ class KafkaAdmin:
             for each, future in futures.items()
         }
 
+    def _listed(self) -> Collection[str]:
+        """Ask for the names of all topics; does not wait any longer for brokers that refuse this client."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                return self._client.list_topics(timeout=_LOOK_S).topics
+            except KafkaException as error:
+                self._client.poll(0)  # runs the callback that takes note of a refusal
+                if self._context.refusal() is not None:
+                    raise self._context.translate(error, "list topics") from error
+                if time.monotonic() >= deadline:
+                    # a listener that wants another security hangs up without a word
+                    hint = "check KAFKA__BOOTSTRAP_SERVERS, and KAFKA__SECURITY against the listener there"
+                    raise UnavailableError(f"{self._context.translate(error, 'list topics')}; {hint}") from error
+
     def _describing(self, names: Collection[str]) -> dict[str, Future[Any]]:
         if not names:
             return {}
@@ -198,4 +210,5 @@ class KafkaAdmin:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise UnknownTopicError(f"cannot {action}: no such topic or partition") from error
+            self._client.poll(0)
             raise self._context.translate(error, action) from error

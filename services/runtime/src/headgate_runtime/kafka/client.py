@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 
 from headgate_runtime.errors import ConfigurationError, FencedError, HeadgateError, RejectedError, UnavailableError
+from headgate_runtime.kafka.rotation import PasswordRotation, SaslClient
+from headgate_runtime.kafka.security import ACCESS, GRANT, UNAUTHORISED, advice, security_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from headgate_runtime.config import KafkaSettings
 
-_Client = TypeVar("_Client")
+_Client = TypeVar("_Client", bound=SaslClient)
 _log = logging.getLogger(__name__)
 
-# Credentials may rotate under a running client, so a refusal explains only the failures close to it.
-_DENIED_FOR_S: Final = 30.0
+# Credentials may rotate under a running client, so a refusal explains only the failures close to it. The library tells
+# of one fault every 30 s at most, and waits up to 10 s between its attempts to connect.
+_DENIED_FOR_S: Final = 45.0
 
 _FENCED: Final = frozenset(
     {
@@ -31,18 +34,7 @@ _FENCED: Final = frozenset(
         KafkaError.TRANSACTION_COORDINATOR_FENCED,
     }
 )
-_ACCESS: Final = frozenset(
-    {
-        KafkaError._AUTHENTICATION,  # noqa: SLF001 - as above
-        KafkaError._SSL,  # noqa: SLF001 - as above
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    }
-)
-_REJECTED: Final = _ACCESS | frozenset(
+_REJECTED: Final = ACCESS | frozenset(
     {
         KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - as above
         KafkaError._FATAL,  # noqa: SLF001 - as above
@@ -68,16 +60,41 @@ _REJECTED: Final = _ACCESS | frozenset(
 )
 
 
-class ClientContext:
-    """Settings of one client, and the last fault its connections reported.
+class Faults:
+    """The last fault for which the brokers refuse a client, as its connections report it.
 
-    A wrong password or certificate reaches a caller only as a time-out; the fault noted here says what it was.
+    A wrong password or certificate reaches a caller only as a time-out; what is noted here says what it was.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._denied: KafkaError | None = None
-        self._denied_at = 0.0
+        self._refusal: str | None = None
+        self._refused_at = 0.0
+
+    def note(self, error: KafkaError) -> None:
+        """Take note of a fault of the client's connections, which no call reports."""
+        told = _text(error)
+        if said := advice(error.code(), error.str(), self._settings):
+            told = f"{told}; {said}"
+            self._refusal, self._refused_at = told, time.monotonic()
+        _log.warning("kafka client: %s", told)
+
+    def refusal(self) -> str | None:
+        """Say why the brokers refuse this client now; None where they do not."""
+        return self._refusal if time.monotonic() - self._refused_at < _DENIED_FOR_S else None
+
+    def forget(self) -> None:
+        """Count no more on what was noted: the credentials are others now."""
+        self._refusal = None
+
+
+class ClientContext:
+    """Settings of one client, and what its connections report."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._faults = Faults(settings)
+        self._rotation: PasswordRotation | None = None
 
     def make(
         self,
@@ -96,18 +113,29 @@ class ClientContext:
             fixed: Names of ``own`` that the adapter's promises rest on, so that nobody may change them.
 
         Raises:
-            ConfigurationError: A property is unknown, invalid or fixed.
+            ConfigurationError: A property is unknown, invalid or fixed; or a credential is missing.
+            UnavailableError: Who gives credentials does not answer.
         """
         given = {**self._settings.properties, **(properties or {})}
         if changed := sorted(name for name in fixed if name in given and given[name] != str(own[name])):
             raise ConfigurationError(
                 f"Kafka properties {changed} are Headgate's own: remove them from KAFKA__PROPERTIES"
             )
-        base = {"bootstrap.servers": self._settings.bootstrap_servers, "error_cb": self.on_error, "logger": _log}
+        security = security_properties(self._settings)
+        # The client keeps the callback, and must not keep this object with it: who drops the adapter drops the client.
+        base = {
+            "bootstrap.servers": self._settings.bootstrap_servers,
+            "error_cb": self._faults.note,
+            "logger": _log,
+        }
         try:
-            return client({**own, **given, **base})
+            made = client({**own, **security, **given, **base})
         except KafkaException as error:
             raise ConfigurationError(f"cannot make a Kafka client: {_text(error.args[0])}") from error
+        if "sasl.password" in security and "sasl.password" not in given:
+            password = security["sasl.password"]
+            self._rotation = PasswordRotation(self._settings, made, password, self._faults.forget)
+        return made
 
     def translate(self, error: KafkaError | KafkaException, action: str) -> HeadgateError:
         """Return what an error means to a service.
@@ -120,20 +148,21 @@ class ClientContext:
             error = (
                 error.args[0] if error.args and isinstance(error.args[0], KafkaError) else KafkaError(-1, str(error))
             )
-        if self._denied is not None and not error.fatal() and time.monotonic() - self._denied_at < _DENIED_FOR_S:
-            return RejectedError(f"cannot {action}: the brokers refuse this client: {_text(self._denied)}")
+        refusal = self.refusal()
+        if refusal is not None and not error.fatal():
+            return RejectedError(f"cannot {action}: the brokers refuse this client: {refusal}")
         return translate(error, action)
 
-    def on_error(self, error: KafkaError) -> None:
-        """Take note of a fault of the client's connections, which no call reports."""
-        if error.code() in _ACCESS:
-            self._denied, self._denied_at = error, time.monotonic()
-        _log.warning("kafka client: %s", _text(error))
+    def refusal(self) -> str | None:
+        """Say why the brokers refuse this client now; None where they do not."""
+        return self._faults.refusal()
 
 
 def translate(error: KafkaError, action: str) -> HeadgateError:
     """Return what an error means to a service; what is not known to be final counts as passing."""
     text = f"cannot {action}: {_text(error)}"
+    if error.code() in UNAUTHORISED:
+        text = f"{text}; {GRANT}"
     if error.code() in _FENCED or _hides_fencing(error):
         return FencedError(f"{text}. Another instance has taken over")
     if error.fatal() or error.code() in _REJECTED:

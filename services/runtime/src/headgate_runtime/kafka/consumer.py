@@ -171,6 +171,10 @@ class KafkaConsumer:
         """Ask the broker for the last stable offset of each partition."""
         return {partition: self._watermarks(partition)[1] for partition in partitions}
 
+    def refusal(self) -> str | None:
+        """Say why the brokers refuse this client; see ``RecordConsumer``."""
+        return self._context.refusal()
+
     def lag(self) -> dict[TopicPartition, int]:
         """Return records behind per partition as of the last fetch; a partition never fetched is absent."""
         behind = {}

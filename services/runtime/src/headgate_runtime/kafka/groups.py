@@ -55,6 +55,7 @@ class KafkaGroup:
         try:
             found = future.result(timeout=_TIMEOUT_S * 2)
         except KafkaException as error:
+            self._client.poll(0)  # runs the callback that takes note of a refusal
             raise self._context.translate(error, action) from error
         # A group that refuses answers all the same, with an error for each partition.
         for each in found.topic_partitions:

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.kafka.client import ClientContext
 from headgate_runtime.records import TopicPartition
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ def leaderless_partitions(settings: KafkaSettings, timeout_s: float = 2.0) -> li
     Raises:
         UnavailableError: No broker answered within ``timeout_s``.
     """
-    client = AdminClient({**settings.properties, "bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
+    context = ClientContext(settings)
+    client = context.make(AdminClient, {"log_level": 0})
     try:
         metadata = client.list_topics(timeout=timeout_s)
     except KafkaException as error:
-        raise UnavailableError(f"no broker of {settings.bootstrap_servers} answers: {error}") from error
+        client.poll(0)
+        why = context.refusal() or str(error)
+        raise UnavailableError(f"no broker of {settings.bootstrap_servers} answers: {why}") from error
     if not metadata.brokers:
         raise UnavailableError(f"{settings.bootstrap_servers} lists no broker yet")
     return [

@@ -67,6 +67,10 @@ class KafkaProducer:
         """Return how many records wait for their acknowledgement."""
         return len(self._producer)
 
+    def refusal(self) -> str | None:
+        """Say why the brokers refuse this client; see ``RecordProducer``."""
+        return self._context.refusal()
+
     def close(self, timeout_s: float = 10.0) -> None:
         """Flush.
 

@@ -65,6 +65,9 @@ class RecordConsumer(Protocol):
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Ask the broker for the end of what a reader of committed records can see."""
 
+    def refusal(self) -> str | None:
+        """Say why the brokers refuse this member's connections, and what to do; None where they do not."""
+
     def lag(self) -> dict[TopicPartition, int]:
         """Return records behind per owned partition, from what the last fetches said: no network call."""
 
@@ -113,6 +116,9 @@ class RecordProducer(Protocol):
 
     def outstanding(self) -> int:
         """Return how many records wait for their acknowledgement."""
+
+    def refusal(self) -> str | None:
+        """Say why the brokers refuse this producer's connections, and what to do; None where they do not."""
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Flush, for so long at most, then let go of the connection."""

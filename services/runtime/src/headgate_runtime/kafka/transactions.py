@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -107,6 +108,8 @@ class KafkaTransactionalProducer:
                 fault = error.args[0]
                 self._sound &= not fault.txn_requires_abort()
                 self._undecided &= not fault.txn_requires_abort()
+                with suppress(KafkaException):  # it says a fatal fault once more
+                    self._producer.poll(0)  # runs the callback that takes note of a refusal
                 if not fault.retriable() or time.monotonic() >= deadline:
                     raise self._meaning(error, action) from error
 

@@ -95,6 +95,9 @@ class MemoryConsumer:
         self._broker.check_available()
         return {partition: self._broker.log(partition).stable_end for partition in partitions}
 
+    def refusal(self) -> None:
+        """Return None: a broker in memory refuses nobody."""
+
     def lag(self) -> dict[TopicPartition, int]:
         """Return records behind per owned partition."""
         return {each: max(0, self._broker.log(each).stable_end - at) for each, at in self._positions.items()}

@@ -54,6 +54,9 @@ class MemoryProducer:
         """Return how many records wait for their acknowledgement."""
         return len(self._queue)
 
+    def refusal(self) -> None:
+        """Return None: a broker in memory refuses nobody."""
+
     def close(self, timeout_s: float = 10.0) -> None:  # noqa: ARG002 - nothing here takes time
         """Flush."""
         self.poll()
