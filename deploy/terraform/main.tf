@@ -79,6 +79,7 @@ module "msk" {
   vpc_id                   = module.network.vpc_id
   subnet_ids               = module.network.subnet_ids
   client_security_group_id = module.eks.security_group_id
+  scram_secret_arns        = var.kafka.scram_secret_arns
   key_arn                  = module.key["stream"].arn
   logs_key_arn             = module.key["telemetry"].arn
   log_retention_days       = var.log_retention_days

@@ -32,9 +32,14 @@ output "kubeconfig_command" {
   value       = "aws eks update-kubeconfig --region ${var.region} --name ${module.eks.name}"
 }
 
-output "registry" {
+output "image_registry" {
   description = "Host of the container registry that images are pushed to."
   value       = module.ecr.registry
+}
+
+output "scram_bootstrap_servers" {
+  description = "Addresses of the brokers for users with a password; empty where there are none."
+  value       = module.msk.scram_bootstrap_servers
 }
 
 output "service_accounts" {

@@ -79,7 +79,7 @@ run "every_service_of_the_contracts_has_the_service_account_of_the_chart" {
 
   assert {
     condition = length(setsubtract(
-      ["headgate-producer", "headgate-enricher", "headgate-reviews", "headgate-processor", "headgate-writer", "headgate-admin", "headgate-query", "headgate-registry"],
+      ["headgate-producer", "headgate-enricher", "headgate-reviews", "headgate-processor", "headgate-writer", "headgate-admin", "headgate-query"],
       [for account in output.service_accounts : account.name],
     )) == 0
     error_message = "A service without a role reaches neither brokers nor tables."

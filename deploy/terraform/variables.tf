@@ -57,10 +57,11 @@ variable "kubernetes" {
 variable "kafka" {
   description = "The MSK cluster. What is not given is the msk module's to choose."
   type = object({
-    version         = optional(string)
-    instance_type   = optional(string)
-    storage_gib     = optional(number)
-    storage_max_gib = optional(number)
+    version           = optional(string)
+    instance_type     = optional(string)
+    storage_gib       = optional(number)
+    storage_max_gib   = optional(number)
+    scram_secret_arns = optional(set(string))
   })
   default = {}
 }
@@ -83,11 +84,11 @@ variable "lake_formation" {
 }
 
 variable "repositories" {
-  description = "Repositories of container images. Nodes reach no other registry than ECR, so that images of others are copied into it too."
+  description = "Repositories of container images. Nodes reach no registry but ECR, so that images of others have to be copied into it too."
   type        = set(string)
   default = [
     "headgate-admin", "headgate-console", "headgate-enricher", "headgate-processor", "headgate-producer", "headgate-query",
-    "headgate-registry", "headgate-writer",
+    "headgate-writer",
   ]
 }
 

@@ -76,6 +76,15 @@ run "the_enricher_reads_in_its_group_and_writes_in_its_transactions" {
   }
 }
 
+run "who_only_reads_has_no_transactions" {
+  command = plan
+
+  assert {
+    condition     = !contains(local.statements["writer"][*].Sid, "Transactions") && !contains(local.statements["writer"][*].Sid, "Produce")
+    error_message = "A service that writes no topic needs no transactional id."
+  }
+}
+
 run "only_listed_models_are_asked" {
   command = plan
 
@@ -160,21 +169,35 @@ run "only_the_set_up_makes_topics" {
   }
 
   assert {
-    condition     = one([for statement in local.statements["admin"] : length(statement.Resource) if statement.Sid == "ManageTopics"]) == 2
+    condition     = one([for statement in local.statements["admin"] : length(statement.Resource) if statement.Sid == "Administration"]) == 2
     error_message = "The topics of the contracts and no others."
   }
 }
 
-run "an_outside_registry_needs_no_role" {
+run "who_scales_sees_lag_and_no_records" {
   command = plan
 
-  variables {
-    bundled_registry = false
+  assert {
+    condition     = length(setintersection(flatten(local.statements["scaler"][*].Action), ["kafka-cluster:ReadData", "kafka-cluster:AlterGroup", "kafka-cluster:WriteData"])) == 0
+    error_message = "The scaler only looks."
   }
 
   assert {
-    condition     = !contains(keys(aws_iam_role.service), "registry")
-    error_message = "No role without a registry."
+    condition     = aws_eks_pod_identity_association.service["scaler"].namespace == "keda" && aws_eks_pod_identity_association.service["scaler"].service_account == "keda-operator"
+    error_message = "KEDA's operator has the role."
+  }
+}
+
+run "without_a_scaler_there_is_no_role_for_it" {
+  command = plan
+
+  variables {
+    scaler = null
+  }
+
+  assert {
+    condition     = !contains(keys(aws_iam_role.service), "scaler")
+    error_message = "No role without a scaler."
   }
 }
 

@@ -4,14 +4,7 @@ locals {
   cluster = regex("^(?P<base>arn:[^:]+:kafka:[^:]+:[0-9]+):cluster/(?P<path>.+)$", var.kafka_cluster_arn)
   topic   = "${local.cluster.base}:topic/${local.cluster.path}"
   group   = "${local.cluster.base}:group/${local.cluster.path}"
-
-  # A transactional id is the group and the pod's name; putting dead letters back has one for each topic.
-  transactional = {
-    enricher  = "enricher-*"
-    reviews   = "reviews-*"
-    processor = "processor-*"
-    admin     = "headgate-dlq-replay-*"
-  }
+  id      = "${local.cluster.base}:transactional-id/${local.cluster.path}"
 
   kafka = {
     for service, topics in var.services : service => concat(
@@ -41,54 +34,70 @@ locals {
         Action   = ["kafka-cluster:ReadData"]
         Resource = [for name in names : "${local.topic}/${name}"]
       } if length(names) > 0],
-      # The last two are of reads that join no group: the protocol wants a name all the same.
       [for names in [topics.consumes] : {
         Sid      = "Groups"
         Effect   = "Allow"
         Action   = ["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"]
-        Resource = [for name in [service, "${service}-*", "headgate-read-*", "headgate-tail-*"] : "${local.group}/${name}"]
+        Resource = ["${local.group}/${service}", "${local.group}/${service}-*"]
       } if length(names) > 0],
-      [for id in [lookup(local.transactional, service, null)] : {
+      # Readers outside of groups name one that they never join.
+      [for names in [topics.consumes] : {
+        Sid      = "Readers"
+        Effect   = "Allow"
+        Action   = ["kafka-cluster:DescribeGroup"]
+        Resource = ["${local.group}/headgate-*"]
+      } if length(names) > 0],
+      [for both in [length(topics.produces) > 0 && length(topics.consumes) > 0] : {
         Sid      = "Transactions"
         Effect   = "Allow"
         Action   = ["kafka-cluster:AlterTransactionalId", "kafka-cluster:DescribeTransactionalId"]
-        Resource = ["${local.cluster.base}:transactional-id/${local.cluster.path}/${id}"]
-      } if id != null],
+        Resource = ["${local.id}/${service}-*"]
+      } if both],
     )
   }
 
-  manage_topics = [{
-    Sid    = "ManageTopics"
-    Effect = "Allow"
-    Action = [
-      "kafka-cluster:AlterTopic", "kafka-cluster:AlterTopicDynamicConfiguration", "kafka-cluster:CreateTopic",
-      "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration",
-    ]
-    Resource = [for name in var.topics : "${local.topic}/${name}"]
-  }]
+  # The command line keeps the contracts' topics, and replays into topics of its own.
+  administration = [
+    {
+      Sid    = "Administration"
+      Effect = "Allow"
+      Action = [
+        "kafka-cluster:AlterTopic", "kafka-cluster:AlterTopicDynamicConfiguration", "kafka-cluster:CreateTopic",
+        "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration",
+      ]
+      Resource = [for name in var.topics : "${local.topic}/${name}"]
+    },
+    {
+      Sid    = "Replays"
+      Effect = "Allow"
+      Action = [
+        "kafka-cluster:AlterGroup", "kafka-cluster:AlterTransactionalId", "kafka-cluster:CreateTopic", "kafka-cluster:DeleteTopic",
+        "kafka-cluster:DescribeGroup", "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration",
+        "kafka-cluster:DescribeTransactionalId", "kafka-cluster:ReadData", "kafka-cluster:WriteData",
+      ]
+      Resource = ["${local.topic}/replay-*", "${local.group}/replay-*", "${local.id}/replay-*"]
+    },
+  ]
 
-  # The chart's registry keeps schemas in topics of its own and makes them itself.
-  registry_storage = [
+  # Whatever scales services by their lag reads how far groups are, and no record.
+  watch_lag = [
     {
       Sid      = "Connect"
       Effect   = "Allow"
-      Action   = ["kafka-cluster:Connect", "kafka-cluster:DescribeCluster", "kafka-cluster:WriteDataIdempotently"]
+      Action   = ["kafka-cluster:Connect", "kafka-cluster:DescribeCluster"]
       Resource = [var.kafka_cluster_arn]
     },
     {
-      Sid    = "Storage"
-      Effect = "Allow"
-      Action = [
-        "kafka-cluster:CreateTopic", "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration",
-        "kafka-cluster:ReadData", "kafka-cluster:WriteData",
-      ]
-      Resource = ["${local.topic}/kafkasql-*", "${local.topic}/registry-events"]
+      Sid      = "Topics"
+      Effect   = "Allow"
+      Action   = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration"]
+      Resource = [for name in var.topics : "${local.topic}/${name}"]
     },
     {
       Sid      = "Groups"
       Effect   = "Allow"
-      Action   = ["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"]
-      Resource = ["${local.group}/apicurio-*"]
+      Action   = ["kafka-cluster:DescribeGroup"]
+      Resource = [for service in sort(keys(var.services)) : "${local.group}/${service}"]
     },
   ]
 }

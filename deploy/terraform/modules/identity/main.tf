@@ -5,23 +5,29 @@ locals {
   other = {
     enricher = local.bedrock
     writer   = local.write_tables
-    admin    = concat(local.manage_topics, local.make_tables)
+    admin    = concat(local.administration, local.make_tables)
     query    = local.read_tables
-    registry = local.registry_storage
+    scaler   = local.watch_lag
   }
 
-  services = setunion(keys(var.services), [for service in keys(local.other) : service if service != "registry" || var.bundled_registry])
+  accounts = merge(
+    {
+      for service in setunion(keys(var.services), ["admin", "enricher", "query", "writer"]) :
+      service => { namespace = var.namespace, name = "${var.release}-${service}" }
+    },
+    var.scaler == null ? {} : { scaler = { namespace = var.scaler.namespace, name = var.scaler.service_account } },
+  )
 
   statements = {
-    for service in local.services : service => concat(lookup(local.kafka, service, []), lookup(local.other, service, []))
+    for service in keys(local.accounts) : service => concat(lookup(local.kafka, service, []), lookup(local.other, service, []))
   }
 }
 
 resource "aws_iam_role" "service" {
-  for_each = local.services
+  for_each = local.accounts
 
-  name        = "${var.name}-${each.value}"
-  description = "Service ${each.value} of ${var.name}, for its pods alone"
+  name        = "${var.name}-${each.key}"
+  description = "Service ${each.key} of ${var.name}, for its pods alone"
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -32,8 +38,8 @@ resource "aws_iam_role" "service" {
       Condition = {
         StringEquals = {
           "aws:RequestTag/eks-cluster-name"           = var.cluster_name
-          "aws:RequestTag/kubernetes-namespace"       = var.namespace
-          "aws:RequestTag/kubernetes-service-account" = "${var.release}-${each.value}"
+          "aws:RequestTag/kubernetes-namespace"       = each.value.namespace
+          "aws:RequestTag/kubernetes-service-account" = each.value.name
         }
       }
     }]
@@ -59,7 +65,7 @@ resource "aws_eks_pod_identity_association" "service" {
   for_each = aws_iam_role.service
 
   cluster_name    = var.cluster_name
-  namespace       = var.namespace
-  service_account = "${var.release}-${each.key}"
+  namespace       = local.accounts[each.key].namespace
+  service_account = local.accounts[each.key].name
   role_arn        = each.value.arn
 }

@@ -40,8 +40,8 @@ variable "services" {
   type        = map(object({ produces = list(string), consumes = list(string) }))
 
   validation {
-    condition     = !contains(keys(var.services), "registry") && alltrue([for service in values(var.services) : length(service.produces) + length(service.consumes) > 0])
-    error_message = "Each service has a topic at least, and none is called registry: that name is taken."
+    condition     = !contains(keys(var.services), "scaler") && alltrue([for service in values(var.services) : length(service.produces) + length(service.consumes) > 0])
+    error_message = "Each service has a topic at least, and none is called scaler: that name is taken."
   }
 }
 
@@ -50,10 +50,10 @@ variable "kafka_cluster_arn" {
   type        = string
 }
 
-variable "bundled_registry" {
-  description = "Whether the chart's own registry keeps its schemas in this MSK cluster, and needs a role for it."
-  type        = bool
-  default     = true
+variable "scaler" {
+  description = "Service account of KEDA's operator, which reads the lag that the chart scales services by; null where nothing does."
+  type        = object({ namespace = string, service_account = string })
+  default     = { namespace = "keda", service_account = "keda-operator" }
 }
 
 variable "lake" {

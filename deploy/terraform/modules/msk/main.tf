@@ -1,4 +1,5 @@
-# Three brokers in three zones that speak TLS with IAM and nothing else, inside the VPC and nowhere else.
+# Three brokers in three zones that speak TLS with IAM and nothing else, inside the VPC and nowhere else. Users with a password
+# come in by a port of their own, where there are any.
 
 resource "aws_msk_cluster" "this" {
   cluster_name           = var.name
@@ -34,7 +35,7 @@ resource "aws_msk_cluster" "this" {
 
     sasl {
       iam   = true
-      scram = false
+      scram = length(var.scram_secret_arns) > 0
     }
   }
 
@@ -66,9 +67,10 @@ resource "aws_msk_configuration" "this" {
   name           = var.name
   kafka_versions = [var.kafka_version]
 
-  # A transaction may stay open for twice its client's time-out, which is 60 s at most here; one that asks for more is refused,
-  # since read_committed readers wait for it.
+  # Services ask for transactions of 60 s. A client that asks for more than two minutes is refused: readers wait for open ones.
+  # Kafka's own rules hold for users with a password alone, and let nobody do anything unless they say so.
   server_properties = join("\n", [for name, value in {
+    "allow.everyone.if.no.acl.found"           = false
     "auto.create.topics.enable"                = false
     "default.replication.factor"               = 3
     "min.insync.replicas"                      = 2
@@ -97,6 +99,24 @@ resource "aws_vpc_security_group_ingress_rule" "clients" {
   ip_protocol                  = "tcp"
   from_port                    = 9098
   to_port                      = 9098
+}
+
+resource "aws_vpc_security_group_ingress_rule" "users" {
+  count = length(var.scram_secret_arns) > 0 ? 1 : 0
+
+  security_group_id            = aws_security_group.brokers.id
+  description                  = "Kafka over TLS with SCRAM"
+  referenced_security_group_id = var.client_security_group_id
+  ip_protocol                  = "tcp"
+  from_port                    = 9096
+  to_port                      = 9096
+}
+
+resource "aws_msk_single_scram_secret_association" "user" {
+  for_each = var.scram_secret_arns
+
+  cluster_arn = aws_msk_cluster.this.arn
+  secret_arn  = each.value
 }
 
 resource "aws_cloudwatch_log_group" "brokers" {

@@ -45,9 +45,37 @@ run "only_the_port_for_iam_is_open_and_only_to_the_cluster" {
   command = plan
 
   assert {
-    condition     = aws_vpc_security_group_ingress_rule.clients.from_port == 9098 && aws_vpc_security_group_ingress_rule.clients.to_port == 9098 && aws_vpc_security_group_ingress_rule.clients.referenced_security_group_id == "sg-nodes"
+    condition     = aws_vpc_security_group_ingress_rule.clients.from_port == 9098 && aws_vpc_security_group_ingress_rule.clients.to_port == 9098 && aws_vpc_security_group_ingress_rule.clients.referenced_security_group_id == "sg-nodes" && length(aws_vpc_security_group_ingress_rule.users) == 0
     error_message = "Port 9098 for the EKS cluster alone."
   }
+}
+
+run "users_with_a_password_come_in_by_their_own_port_and_may_nothing_by_default" {
+  command = plan
+
+  variables {
+    scram_secret_arns = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:AmazonMSK_headgate_registry-a1b2c3"]
+  }
+
+  assert {
+    condition     = one(one(aws_msk_cluster.this.client_authentication).sasl).scram && aws_vpc_security_group_ingress_rule.users[0].to_port == 9096
+    error_message = "SCRAM on 9096."
+  }
+
+  assert {
+    condition     = contains(split("\n", aws_msk_configuration.this.server_properties), "allow.everyone.if.no.acl.found=false")
+    error_message = "Without an access rule a user may do nothing."
+  }
+}
+
+run "a_secret_msk_would_not_take_is_refused" {
+  command = plan
+
+  variables {
+    scram_secret_arns = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:registry-a1b2c3"]
+  }
+
+  expect_failures = [var.scram_secret_arns]
 }
 
 run "a_broker_may_die_without_loss" {

@@ -12,3 +12,8 @@ output "bootstrap_servers" {
   description = "Addresses of the brokers for TLS with IAM."
   value       = aws_msk_cluster.this.bootstrap_brokers_sasl_iam
 }
+
+output "scram_bootstrap_servers" {
+  description = "Addresses of the brokers for TLS with SCRAM; empty where no user has a password."
+  value       = aws_msk_cluster.this.bootstrap_brokers_sasl_scram
+}

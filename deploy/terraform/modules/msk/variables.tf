@@ -71,6 +71,18 @@ variable "client_security_group_id" {
   type        = string
 }
 
+variable "scram_secret_arns" {
+  description = "Secrets (AmazonMSK_...) of users with a password, for programs that cannot sign with IAM; none closes their port. Kafka ACLs say what they may."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.scram_secret_arns : can(regex(":secret:AmazonMSK_", arn))])
+    error_message = "MSK takes secrets whose names begin with AmazonMSK_."
+  }
+}
+
 variable "key_arn" {
   description = "ARN of the key that encrypts the brokers' volumes."
   type        = string
