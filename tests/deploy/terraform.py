@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from headgate_schemas import Contracts
 
-from tests.deploy.aws.findings import findings, leftovers
-from tests.deploy.aws.mocked import account, apply, destroy
+from tests.deploy.aws.findings import findings, leftovers, refused_values
+from tests.deploy.aws.mocked import account, apply, destroy, helm_values
 from tests.deploy.aws.workspace import ROOT, clean, copy, modules, run, say, tool
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def _applied(root: Path) -> bool:
         return (
             apply(root, mocked.url)
             and not _printed(findings(mocked))
+            and not _printed(refused_values(helm_values(root)))
             and destroy(root)
             and not _printed(leftovers(mocked))
         )

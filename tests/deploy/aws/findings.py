@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import jsonschema
 from botocore.exceptions import ClientError
 from headgate_schemas import Contracts
 
 from tests.deploy.aws.mocked import BROKERS, REGION
+from tests.deploy.aws.workspace import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,13 @@ def findings(account: Account) -> list[str]:
     """What is wrong, one text each."""
     looks = (_bucket, _catalog, _images, _keys, _network, _telemetry, _roles)
     return [problem for look in looks for problem in look(account)]
+
+
+def refused_values(values: Any) -> list[str]:
+    """What the chart would refuse of values, one text each."""
+    schema = json.loads((ROOT / "helm" / "headgate" / "values.schema.json").read_text(encoding="utf-8"))
+    problems = jsonschema.validators.validator_for(schema)(schema).iter_errors(values)
+    return [f"the chart refuses {'.'.join(map(str, each.absolute_path))}: {each.message}" for each in problems]
 
 
 def leftovers(account: Account) -> list[str]:

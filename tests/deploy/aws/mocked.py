@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import yaml
 from headgate_local.http_ready import http_not_ready
 from headgate_local.ports import HOST, choose_ports
 from headgate_local.processes import ProcessSpec, ServiceProcess
 
-from tests.deploy.aws.workspace import WORK, clean, tool
+from tests.deploy.aws.workspace import WORK, clean, run, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +88,7 @@ def account() -> Iterator[Account]:
 
 def apply(root: Path, url: str) -> bool:
     """Apply to the account behind ``url``, in a copy's root module; whether it worked and a second plan changes nothing."""
+    _stand_in_for_brokers(root)
     (root / "mocked_override.tf.json").write_text(json.dumps(_overrides(url)), encoding="utf-8")
     (root / "mocked.auto.tfvars.json").write_text(json.dumps(VARIABLES), encoding="utf-8")
     return (
@@ -95,9 +98,29 @@ def apply(root: Path, url: str) -> bool:
     )
 
 
+def helm_values(root: Path) -> Any:
+    """The values for the chart, as ``make values-eks`` writes them, of what was applied."""
+    return yaml.safe_load(run(["terraform", "output", "-raw", "helm_values"], root).stdout)
+
+
 def destroy(root: Path) -> bool:
     """Destroy all that ``apply`` made; whether that worked."""
     return clean(["terraform", "destroy", "-auto-approve", "-input=false", "-no-color"], root)
+
+
+def _stand_in_for_brokers(root: Path) -> None:
+    """A module with the variables and outputs of modules/msk that makes nothing."""
+    module = root / "modules" / "mocked_msk"
+    module.mkdir(exist_ok=True)
+    shutil.copy(root / "modules" / "msk" / "variables.tf", module)
+    outputs = {
+        "arn": BROKERS,
+        "name": "headgate",
+        "bootstrap_servers": ",".join(f"b-{number}.example:9098" for number in (1, 2, 3)),
+        "scram_bootstrap_servers": "",
+    }
+    described = {"output": {name: {"value": value} for name, value in outputs.items()}}
+    (module / "outputs.tf.json").write_text(json.dumps(described), encoding="utf-8")
 
 
 def _options() -> list[str]:
@@ -117,7 +140,7 @@ def _overrides(url: str) -> dict[str, Any]:
         "terraform": {"backend": {"local": {}}},
         "provider": {"aws": provider},
         "module": {
-            "identity": {"cluster_name": "headgate", "kafka_cluster_arn": BROKERS},
-            "observability": {"kafka_cluster": "headgate"},
+            "identity": {"cluster_name": "headgate"},
+            "msk": {"source": "./modules/mocked_msk"},
         },
     }
