@@ -29,7 +29,7 @@ run "before_the_tables_exist_no_column_is_tagged" {
   }
 }
 
-run "columns_get_the_class_of_the_contract" {
+run "a_column_is_direct_until_it_is_tagged" {
   command = plan
 
   variables {
@@ -37,13 +37,18 @@ run "columns_get_the_class_of_the_contract" {
   }
 
   assert {
-    condition     = keys(aws_lakeformation_resource_lf_tags.columns) == ["lakehouse.enriched_events/direct", "lakehouse.enriched_events/quasi"]
-    error_message = "Personal columns are tagged; the others have the database's tag."
+    condition     = one(aws_lakeformation_resource_lf_tags.database["lakehouse"].lf_tag).value == "direct"
+    error_message = "A new column is for few until somebody says otherwise."
   }
 
   assert {
-    condition     = one(aws_lakeformation_resource_lf_tags.columns["lakehouse.enriched_events/direct"].table_with_columns).column_names == toset(["payload"])
-    error_message = "payload is direct."
+    condition     = keys(aws_lakeformation_resource_lf_tags.columns) == ["lakehouse.enriched_events/none", "lakehouse.enriched_events/quasi"]
+    error_message = "Direct columns have the database's tag."
+  }
+
+  assert {
+    condition     = one(aws_lakeformation_resource_lf_tags.columns["lakehouse.enriched_events/none"].table_with_columns).column_names == toset(["event_id", "_ingested_at", "_kafka_partition", "_offset", "_topic"])
+    error_message = "What is not personal, and what the writer adds."
   }
 }
 

@@ -4,15 +4,19 @@
 locals {
   tag = "${var.name}-pii"
 
-  # Tags go on tables that exist; a column without a tag of its own has the database's.
+  # What the writer adds to each row: where it came from, and when it was stored.
+  own_columns = ["_ingested_at", "_kafka_partition", "_offset", "_topic"]
+
+  # A column without a tag of its own has the database's, which is the strictest: one that comes with a later version of a
+  # record is seen by few until it is tagged. Tags go on tables that exist.
   tagged = {
     for entry in flatten([
       for table, columns in var.columns : [
-        for class in ["quasi", "direct"] : {
+        for class in ["none", "quasi"] : {
           key     = "${table}/${class}"
           table   = table
           class   = class
-          columns = sort([for column, of in columns : column if of == class])
+          columns = sort(concat([for column, of in columns : column if of == class], class == "none" ? local.own_columns : []))
         }
       ]
     ]) : entry.key => entry if var.tables_exist && length(entry.columns) > 0
@@ -37,7 +41,7 @@ resource "aws_lakeformation_resource_lf_tags" "database" {
 
   lf_tag {
     key   = aws_lakeformation_lf_tag.pii.key
-    value = "none"
+    value = "direct"
   }
 }
 
@@ -75,7 +79,7 @@ resource "aws_lakeformation_permissions" "describe" {
 
     expression {
       key    = aws_lakeformation_lf_tag.pii.key
-      values = ["none"]
+      values = ["direct"]
     }
   }
 }
