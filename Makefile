@@ -29,7 +29,8 @@ export RUSTUP_AUTO_INSTALL := 0
 export GOTOOLCHAIN := local
 HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
-.PHONY: help setup native check test demo up down status bench bench-enricher bench-writer chaos-enricher chaos-writer dashboards tools golden check-acl verify-deploy cost-docs eval check-engines smoke-llama lock diagrams clean
+# Every target in small letters is a step, whatever files there are.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,6 +135,11 @@ golden: $(CHART_TOOLS) ## Write anew what is kept of the chart: rendered manifes
 
 check-acl: $(READY) ## Every service's principal tries every right on brokers that allow what the contracts say (build/check/acl.json)
 	$(BIN)/python -m tests.check.acl
+
+values-eks: ## Write the chart's values that only the applied AWS account knows (build/values-eks.generated.yaml; needs Terraform)
+	@mkdir -p build
+	terraform -chdir=deploy/terraform output -raw helm_values > build/values-eks.partial
+	@mv build/values-eks.partial build/values-eks.generated.yaml
 
 verify-deploy: $(READY) ## Everything that is installed from: images, compose, chart, Terraform, alerts (PART=helm: one)
 	$(BIN)/python -m tests.deploy $(PART)

@@ -1,0 +1,89 @@
+"""A copy of deploy/terraform to run Terraform in: the tree itself gets no state, lock or provider."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headgate_local.config import inherited_environment
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[3]
+WORK = ROOT / "build" / "terraform"
+TOOLS = ROOT / "build" / "deploy-venv" / "bin"
+TIMEOUT_S = 600
+COPIED = ("deploy/terraform", "schemas/avro", "schemas/topics", "services/admin/pyproject.toml")
+
+
+def copy() -> Path:
+    """Copy what Terraform reads, and return the root module's folder in the copy."""
+    tree = WORK / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    for name in COPIED:
+        source, target = ROOT / name, tree / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars"))
+        else:
+            shutil.copy(source, target)
+    return tree / "deploy" / "terraform"
+
+
+def modules(root: Path) -> list[Path]:
+    """The root module and those below it."""
+    return [root, *sorted(path for path in (root / "modules").iterdir() if path.is_dir())]
+
+
+def tool(name: str) -> Path:
+    """A tool of the environment that is installed for these checks alone.
+
+    Raises:
+        FileNotFoundError: It is not installed; the text says how it is.
+    """
+    if not (found := TOOLS / name).exists():
+        raise FileNotFoundError(f"{found} is not there: run make tools")
+    return found
+
+
+def say(text: str) -> None:
+    """Print what was found, as it is."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def clean(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether a command finds nothing; what it says otherwise is printed."""
+    done = run(command, folder, environment)
+    if done.returncode != 0:
+        say(f"$ {' '.join(command)}  # in {folder.relative_to(ROOT)}\n{done.stdout}{done.stderr}")
+    return done.returncode == 0
+
+
+def run(
+    command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command; Terraform keeps providers for all modules in one place and asks nobody for newer versions of itself.
+
+    Raises:
+        FileNotFoundError: The program is not installed.
+    """
+    (plugins := WORK / "plugins").mkdir(parents=True, exist_ok=True)
+    own = {
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+        "TF_PLUGIN_CACHE_DIR": str(plugins),
+        "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "1",  # a copy has no lock to keep
+    }
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=inherited_environment() | own | dict(environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
