@@ -6,9 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
-MEMBERS := schemas agents/toolkit agents/risk agents/session services/runtime services/producer services/enricher services/writer services/bedrock-local services/admin deploy/local
+MEMBERS := schemas agents/toolkit agents/risk agents/session services/runtime services/producer services/enricher services/processor services/writer services/bedrock-local services/admin deploy/local
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
-IMAGES := producer enricher writer bedrock-local admin
+IMAGES := producer enricher processor writer bedrock-local admin
 SOURCES := $(MEMBERS:%=%/src)
 EVENTS ?= 20000
 CHAOS ?= 0
