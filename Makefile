@@ -94,6 +94,9 @@ bench-writer: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## The writer beside its lim
 bench-enricher: $(READY) ## The enricher beside a naive agent loop (LONG=1: half an hour)
 	$(BIN)/python -m tests.bench.enricher $(FORM)
 
+bench-processor: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## The processor beside a bare loop; many accounts, and their restoration
+	$(BIN)/python -m tests.bench.processor
+
 chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model; run out of budget (LONG=1: longer)
 	$(BIN)/python -m tests.chaos.enricher $(FORM)
 	$(BIN)/python -m tests.chaos.throttle $(FORM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .cluster import MINUTE_MS, START_MS, Cluster, definition, event, sessions, stepped, units
@@ -139,6 +139,7 @@ def test_a_definition_that_changes_begins_anew() -> None:
 
 
 @pytest.mark.parametrize("native", [False, True])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_windows_are_those_of_a_batch_however_events_come_and_whatever_is_killed(
     native: bool,  # noqa: FBT001 - by name

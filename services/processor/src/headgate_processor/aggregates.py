@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Row = Sequence[Any]
 Slot = dict[str, Any]
 Totals = list[Any]
-"""A window's aggregates: the number of events, then each aggregate's own in the definition's order; JSON once dumped."""
+"""A window's aggregates: the number of events, then each aggregate's own in the definition's order, None where nothing
+was added yet; JSON once dumped."""
 
 Add = Callable[[Totals, int, Any], None]
 
@@ -60,10 +61,7 @@ class Results:
 
 
 class Kind(Protocol):
-    """One aggregate of a definition."""
-
-    def start(self) -> Any:
-        """What a window begins with."""
+    """One aggregate of a definition; what it is handed of totals is never None."""
 
     def take(self, row: Row) -> Any:
         """What an event adds; None where that is nothing."""
@@ -72,7 +70,7 @@ class Kind(Protocol):
         """Add what was taken to the totals' slot."""
 
     def merge(self, one: Any, other: Any) -> Any:
-        """What two stretches of events come to together; both may be used up by it."""
+        """What two stretches of events come to together; the first may be used up by it."""
 
     def dump(self, total: Any) -> Any:
         """The total as JSON has it."""
@@ -81,7 +79,7 @@ class Kind(Protocol):
         """What ``dump`` wrote."""
 
     def result(self, total: Any, events: int, results: Results) -> None:
-        """Say what it came to."""
+        """Say what it came to; None where nothing was added."""
 
 
 def units(value: float) -> int:
@@ -111,24 +109,21 @@ class _CountKind(_Plain):
         self._equals = spec.where.equals
         self._share = spec.kind == "share"
 
-    def start(self) -> int:
-        return 0
-
     def take(self, row: Row) -> int | None:
         return 1 if row[self._at] == self._equals else None
 
     @staticmethod
     def add(totals: Totals, slot: int, taken: int) -> None:
-        totals[slot] += taken
+        totals[slot] = (totals[slot] or 0) + taken
 
     def merge(self, one: int, other: int) -> int:
         return one + other
 
-    def result(self, total: int, events: int, results: Results) -> None:
+    def result(self, total: int | None, events: int, results: Results) -> None:
         if self._share:
-            results.values[self._name] = total / events
+            results.values[self._name] = (total or 0) / events
         else:
-            results.counts[self._name] = total
+            results.counts[self._name] = total or 0
 
 
 class _FigureKind(_Plain):
@@ -142,9 +137,6 @@ class _FigureKind(_Plain):
         self._pick = _PICKS[spec.kind]
         self.add = _ADDS[spec.kind]
 
-    def start(self) -> Slot:
-        return {}
-
     def take(self, row: Row) -> tuple[str, float] | None:
         value = row[self._at]
         if value is None:
@@ -153,35 +145,41 @@ class _FigureKind(_Plain):
         return "" if split is None else str(split), units(value) if self._sum else value
 
     def merge(self, one: Slot, other: Slot) -> Slot:
-        for split, value in other.items():
-            one[split] = self._pick((one[split], value)) if split in one else value
-        return one
+        pick = self._pick
+        return one | {split: pick((one[split], value)) if split in one else value for split, value in other.items()}
 
-    def result(self, total: Slot, events: int, results: Results) -> None:  # noqa: ARG002 - as all kinds
-        named = {f"{self._name}.{split}" if split else self._name: value for split, value in sorted(total.items())}
-        if self._sum:
-            results.sums.update(named)
-        else:
-            results.values.update(named)
+    def result(self, total: Slot | None, events: int, results: Results) -> None:  # noqa: ARG002 - as all kinds
+        if total is None:
+            return
+        target: dict[str, Any] = results.sums if self._sum else results.values
+        for split, value in total.items():
+            target[f"{self._name}.{split}" if split else self._name] = value
 
 
 def _add(totals: Totals, slot: int, taken: tuple[str, int]) -> None:
     split, value = taken
     sums = totals[slot]
-    sums[split] = sums.get(split, 0) + value
+    if sums is None:
+        totals[slot] = {split: value}
+    else:
+        sums[split] = sums.get(split, 0) + value
 
 
 def _lower(totals: Totals, slot: int, taken: tuple[str, float]) -> None:
     split, value = taken
     known = totals[slot]
-    if split not in known or value < known[split]:
+    if known is None:
+        totals[slot] = {split: value}
+    elif split not in known or value < known[split]:
         known[split] = value
 
 
 def _raise(totals: Totals, slot: int, taken: tuple[str, float]) -> None:
     split, value = taken
     known = totals[slot]
-    if split not in known or value > known[split]:
+    if known is None:
+        totals[slot] = {split: value}
+    elif split not in known or value > known[split]:
         known[split] = value
 
 
@@ -197,24 +195,22 @@ class _DistinctKind(_Plain):
         self._at = at[spec.of]
         self._at_most = spec.at_most
 
-    def start(self) -> list[Any]:
-        return []
-
     def take(self, row: Row) -> Any:
         return row[self._at]
 
     def add(self, totals: Totals, slot: int, taken: Any) -> None:
         known = totals[slot]
-        if taken not in known and len(known) < self._at_most:
+        if known is None:
+            totals[slot] = [taken]
+        elif taken not in known and len(known) < self._at_most:
             known.append(taken)
 
     def merge(self, one: list[Any], other: list[Any]) -> list[Any]:
-        one += [value for value in other if value not in one]
-        return one[: self._at_most]
+        return [*one, *(value for value in other if value not in one)][: self._at_most]
 
-    def result(self, total: list[Any], events: int, results: Results) -> None:  # noqa: ARG002 - as all kinds
-        results.counts[self._name] = len(total)
-        if len(total) >= self._at_most:
+    def result(self, total: list[Any] | None, events: int, results: Results) -> None:  # noqa: ARG002 - as all kinds
+        different = results.counts[self._name] = len(total or ())
+        if different >= self._at_most:
             results.capped.append(self._name)
 
 
@@ -227,11 +223,6 @@ class _PercentilesKind:
         self._minus_at = None if spec.minus is None else at[spec.minus]
         self._percentiles = spec.at
 
-    def start(self) -> DDSketch:
-        from ddsketch import DDSketch  # noqa: PLC0415 - only where there are percentiles
-
-        return DDSketch(RELATIVE_ACCURACY)
-
     def take(self, row: Row) -> float | None:
         value: float | None = row[self._at]
         if value is None or self._minus_at is None:
@@ -241,11 +232,15 @@ class _PercentilesKind:
 
     @staticmethod
     def add(totals: Totals, slot: int, taken: float) -> None:
+        if totals[slot] is None:
+            totals[slot] = _sketch()
         totals[slot].add(taken)
 
     def merge(self, one: DDSketch, other: DDSketch) -> DDSketch:
-        one.merge(other)
-        return one
+        both = _sketch()
+        both.merge(one)
+        both.merge(other)
+        return both
 
     def dump(self, total: DDSketch) -> str:
         return base64.b64encode(_written(total)).decode()
@@ -257,14 +252,20 @@ class _PercentilesKind:
         sketch: DDSketch = DDSketchProto.from_proto(Message.FromString(base64.b64decode(dumped)))  # type: ignore[no-untyped-call]
         return sketch
 
-    def result(self, total: DDSketch, events: int, results: Results) -> None:  # noqa: ARG002 - as all kinds
-        if total.count == 0:
+    def result(self, total: DDSketch | None, events: int, results: Results) -> None:  # noqa: ARG002 - as all kinds
+        if total is None:
             return
         for percentile in self._percentiles:
             value = total.get_quantile_value(percentile / 100)
             if value is not None:
                 results.values[f"{self._name}_p{percentile:g}"] = value
         results.sketches[self._name] = _written(total)
+
+
+def _sketch() -> DDSketch:
+    from ddsketch import DDSketch  # noqa: PLC0415 - only where there are percentiles
+
+    return DDSketch(RELATIVE_ACCURACY)
 
 
 def _written(sketch: DDSketch) -> bytes:
@@ -284,62 +285,69 @@ class _HistogramKind(_Plain):
             f"{spec.name}_from_{spec.bounds[-1]:g}"
         ]
 
-    def start(self) -> list[int]:
-        return [0] * len(self._names)
-
     def take(self, row: Row) -> int | None:
         value = row[self._at]
         return None if value is None else bisect_right(self._bounds, value)
 
-    @staticmethod
-    def add(totals: Totals, slot: int, taken: int) -> None:
+    def add(self, totals: Totals, slot: int, taken: int) -> None:
+        if totals[slot] is None:
+            totals[slot] = [0] * len(self._names)
         totals[slot][taken] += 1
 
     def merge(self, one: list[int], other: list[int]) -> list[int]:
         return [left + right for left, right in zip(one, other, strict=True)]
 
-    def result(self, total: list[int], events: int, results: Results) -> None:  # noqa: ARG002 - as all kinds
-        results.values.update(zip(self._names, map(float, total), strict=True))
+    def result(self, total: list[int] | None, events: int, results: Results) -> None:  # noqa: ARG002 - as all kinds
+        if total is not None:
+            results.values.update(zip(self._names, map(float, total), strict=True))
 
 
 class Aggregates:
     """All aggregates of a definition, on events that are rows of the fields at ``at``.
 
     Drift is none of them: it is worked out of a histogram where windows are whole.
+
+    Attributes:
+        slots: Of each aggregate what takes its part out of an event, what adds that to totals, and where.
+        slot_of: Place of an aggregate in totals, by name.
     """
 
     def __init__(self, definition: Definition, at: Mapping[str, int]) -> None:
         specs = [spec for spec in definition.aggregates if spec.kind != "drift"]
         self._kinds = [_kind_of(spec, at) for spec in specs]
-        self._slots = [(kind.take, kind.add, slot) for slot, kind in enumerate(self._kinds, 1)]
+        self.slots: Sequence[tuple[Callable[[Row], Any], Add, int]] = [
+            (kind.take, kind.add, slot) for slot, kind in enumerate(self._kinds, 1)
+        ]
         self.slot_of: Mapping[str, int] = {spec.name: slot for slot, spec in enumerate(specs, 1)}
+
+        self._nothing: Totals = [0, *([None] * len(self._kinds))]
 
     def start(self) -> Totals:
         """The totals of no event."""
-        return [0, *(kind.start() for kind in self._kinds)]
-
-    def take(self, row: Row) -> list[tuple[Add, int, Any]]:
-        """What an event adds to each window it is in."""
-        return [(add, slot, taken) for take, add, slot in self._slots if (taken := take(row)) is not None]
+        return self._nothing.copy()
 
     def merged(self, one: Totals, other: Totals) -> Totals:
-        """What two stretches of events come to together; the first may be used up by it."""
-        merged = [kind.merge(one[slot], other[slot]) for slot, kind in enumerate(self._kinds, 1)]
-        return [one[0] + other[0], *merged]
+        """What two stretches of events come to together; neither is changed."""
+        merged = [one[0] + other[0]]
+        for kind, left, right in zip(self._kinds, one[1:], other[1:], strict=True):
+            merged.append(right if left is None else left if right is None else kind.merge(left, right))
+        return merged
 
     def dump(self, totals: Totals) -> list[Any]:
         """Totals as JSON has them."""
-        return [totals[0], *(kind.dump(totals[slot]) for slot, kind in enumerate(self._kinds, 1))]
+        own = zip(self._kinds, totals[1:], strict=True)
+        return [totals[0], *(None if total is None else kind.dump(total) for kind, total in own)]
 
     def load(self, dumped: list[Any]) -> Totals:
         """What ``dump`` wrote."""
-        return [dumped[0], *(kind.load(dumped[slot]) for slot, kind in enumerate(self._kinds, 1))]
+        own = zip(self._kinds, dumped[1:], strict=True)
+        return [dumped[0], *(None if each is None else kind.load(each) for kind, each in own)]
 
     def results(self, totals: Totals) -> Results:
         """What the totals say, by names."""
-        results = Results()
-        for slot, kind in enumerate(self._kinds, 1):
-            kind.result(totals[slot], totals[0], results)
+        results, events = Results(), totals[0]
+        for kind, total in zip(self._kinds, totals[1:], strict=True):
+            kind.result(total, events, results)
         return results
 
 

@@ -164,7 +164,6 @@ def build_worker(parts: Parts, metrics: Metrics, *, clock: Callable[[], float] =
         layout=layout,
         sources=_states(parts, layout.source_codecs()),
         merges=_states(parts, layout.merge_codecs()),
-        profiles=Profiles(topics.profiles.topic, encoder(topics.profiles)),
         parts=PartRecords(topics.parts.topic, encoder(topics.parts), topics.source.topic),
         metric_records=MetricRecords(
             topic=topics.metrics.topic,
@@ -208,10 +207,15 @@ def _layout(parts: Parts, rows: Rows) -> Layout:
         parts.settings.group_id,
         [Plan(definition, rows.at) for definition in parts.catalog.profiles],
         [Plan(definition, rows.at) for definition in parts.catalog.metrics],
+        Profiles(parts.topics.profiles.topic, _encoder(parts, parts.topics.profiles).prefix, _now_ms),
         _encoder(parts, state),
         Decoder(parts.clients.registry, parts.contracts.record(state.record)),
         parts.partitions,
     )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _event_time(settings: Settings, source: TopicContract, rows: Rows) -> EventTime:

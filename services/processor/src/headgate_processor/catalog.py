@@ -141,7 +141,8 @@ def _field_problems(definition: Definition, record: RecordSchema) -> Iterator[st
         if kind is None:
             yield f"{where}: {record.label} has no field {path}"
             continue
-        kinds = {str(each) for each in (kind if isinstance(kind, list) else [kind])} - {"null"}
+        branches = kind if isinstance(kind, list) else [kind]
+        kinds = {str(each["type"] if isinstance(each, dict) else each) for each in branches} - {"null"}
         if path in numbers and not kinds <= _NUMBERS:
             yield f"{where}: {path} is no number"
         elif not kinds <= _PLAIN:

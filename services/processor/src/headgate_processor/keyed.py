@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 from headgate_runtime.errors import ConfigurationError, UndecodableError
 
 from headgate_processor.aggregates import Aggregates
+from headgate_processor.datum import bytes_bytes, long_bytes
 from headgate_processor.timers import Timers
 from headgate_processor.windows import NEVER, windows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from headgate_runtime.avro import Decoder, Encoder
     from headgate_runtime.state import PartitionState
 
-    from headgate_processor.aggregates import Row
+    from headgate_processor.aggregates import Row, Totals
     from headgate_processor.definition import Definition
-    from headgate_processor.windows import Closed, Windows
+    from headgate_processor.windows import Windows
+
+    Tell: TypeAlias = Callable[[bytes, int, int, int, Totals], None]
+
+Event = tuple[int, "Row", int, int]
+"""Place in a run, fields, event time and the watermark before it."""
 
 _TOUCHED_AT_ONCE: Final = 10_000
 
@@ -39,25 +45,21 @@ class KeyState:
     held: list[Any]
 
 
-class Told(NamedTuple):
-    """A closed window of a key, of the definition's kind of that number."""
-
-    key: bytes
-    number: int
-    window: Closed
-
-
 class Plan:
     """A definition made ready for events that are rows of the fields at ``at``.
 
     Attributes:
         definition: The definition.
+        hash: Stands for it in records.
+        names: Of its kinds of windows, as records have them.
         aggregates: Its aggregates.
         windows: Its kinds of windows.
     """
 
     def __init__(self, definition: Definition, at: Mapping[str, int]) -> None:
         self.definition = definition
+        self.hash = definition.hash
+        self.names = [f"{definition.name}_{window.name}" for window in definition.windows]
         self.aggregates = Aggregates(definition, at)
         self.windows: list[Windows] = [
             windows_of(spec, definition.grace, self.aggregates) for spec in definition.windows
@@ -68,7 +70,7 @@ class Plan:
     @property
     def namespace(self) -> str:
         """Where the state of keys is kept; a definition that changes begins anew."""
-        return f"{self.definition.name}@{self.definition.hash}"
+        return f"{self.definition.name}@{self.hash}"
 
     def last_end(self, watermark: int) -> int:
         """The last instant up to a watermark at which one of the stepped windows could be over."""
@@ -88,13 +90,13 @@ class StateCodec:
 
     def __init__(self, plan: Plan, encoder: Encoder, decoder: Decoder) -> None:
         self._windows = plan.windows
-        self._encode = encoder.encode
+        self._prefix = encoder.prefix
         self._decode = decoder.decode
 
     def dump(self, state: KeyState) -> bytes:
         """Encode a state."""
         held = [windows.dump(held) for windows, held in zip(self._windows, state.held, strict=True)]
-        return self._encode({"due": state.due, "state": written_json(held)})
+        return b"".join((self._prefix, long_bytes(state.due), bytes_bytes(written_json(held))))
 
     def load(self, value: bytes) -> KeyState:
         """Decode a state.
@@ -140,14 +142,17 @@ class KeyedWindows:
         plan: The definition.
         states: What is held of keys, in the partition's state.
         due_of: Reads when an encoded state is due.
+        tell: Gets each closed window: key, number of its kind, start, end, and aggregates that are not its to keep.
     """
 
-    def __init__(self, plan: Plan, states: PartitionState[KeyState], due_of: Callable[[bytes], int]) -> None:
+    def __init__(
+        self, plan: Plan, states: PartitionState[KeyState], due_of: Callable[[bytes], int], tell: Tell
+    ) -> None:
         self.plan = plan
         self._states = states
+        self._tell = tell
         self._timers = Timers()
         self._touched: dict[bytes, KeyState] = {}
-        self._told: list[Told] = []
         for key, value in states.encoded():
             self._timers.add(due_of(value), key)
 
@@ -156,43 +161,43 @@ class KeyedWindows:
         """When a key has to be looked at; None where nothing is held."""
         return self._timers.next
 
-    def add(self, row: Row, at: int, watermark: int) -> bool:
-        """Add an event; False where a window it belongs in is over."""
-        plan = self.plan
-        if plan.where is not None and row[plan.where[0]] != plan.where[1]:
-            return True
-        key = plan.key_of(row)
-        state = self._touched.get(key)
-        if state is None:
-            state = self._touch(key)
-        if state.due <= watermark:
-            self._close(key, state, watermark)
-        taken = plan.aggregates.take(row)
-        soonest, late = state.due, False
-        for windows, held in zip(plan.windows, state.held, strict=True):
-            due, missed = windows.add(held, at, watermark, taken)
-            soonest = min(soonest, due)
-            late |= missed
-        if soonest < state.due:
-            state.due = soonest
-            self._timers.add(soonest, key)
-        return not late
+    def take(self, events: Sequence[Event]) -> list[int]:
+        """Add events; returns the places of those for which a window they belong in is over."""
+        plan, touched = self.plan, self._touched
+        key_of, slots, adds = plan.key_of, plan.aggregates.slots, [windows.add for windows in plan.windows]
+        late: list[int] = []
+        for place, row, at, watermark in events:
+            if plan.where is not None and row[plan.where[0]] != plan.where[1]:
+                continue
+            key = key_of(row)
+            state = touched.get(key) or self._touch(key)
+            if state.due <= watermark:
+                self._close(key, state, watermark)
+            taken = [(add, slot, found) for take, add, slot in slots if (found := take(row)) is not None]
+            soonest, missed = state.due, False
+            for add, held in zip(adds, state.held, strict=True):
+                due, over = add(held, at, watermark, taken)
+                soonest = min(soonest, due)
+                if over:
+                    missed = True
+            if soonest < state.due:
+                state.due = soonest
+                self._timers.add(soonest, key)
+            if missed:
+                late.append(place)
+        return late
 
     def close(self, watermark: int, most: int) -> bool:
         """Close windows of keys that are due, ``most`` keys at a time; False where some are left."""
         keys = self._timers.take(watermark, most)
+        touched = self._touched
         for key in keys:
-            state = self._touched.get(key) or self._touch(key)
+            state = touched.get(key) or self._touch(key)
             if state.due <= watermark:
                 self._close(key, state, watermark)
-            if len(self._touched) >= _TOUCHED_AT_ONCE:
+            if len(touched) >= _TOUCHED_AT_ONCE:
                 self.flush()
         return len(keys) < most
-
-    def told(self) -> Iterator[Told]:
-        """Give the windows closed since the last call, in order."""
-        told, self._told = self._told, []
-        return iter(told)
 
     def flush(self) -> None:
         """Hand what has changed to the partition's state, for the next commit."""
@@ -211,10 +216,13 @@ class KeyedWindows:
         return state
 
     def _close(self, key: bytes, state: KeyState, watermark: int) -> None:
-        soonest = NEVER
+        soonest, since = NEVER, state.due
         for number, (windows, held) in enumerate(zip(self.plan.windows, state.held, strict=True)):
-            self._told += [Told(key, number, window) for window in windows.close(held, state.due, watermark)]
-            soonest = min(soonest, windows.due(held, watermark))
+            if held:
+                told, due = windows.close(held, since, watermark)
+                for start, end, totals in told:
+                    self._tell(key, number, start, end, totals)
+                soonest = min(soonest, due)
         state.due = soonest
         if soonest < NEVER:
             self._timers.add(soonest, key)
@@ -226,7 +234,8 @@ def _key_getter(places: list[int]) -> Callable[[Row], bytes]:
         [place] = places
 
         def one(row: Row) -> bytes:
-            return str(row[place]).encode() if row[place] is not None else b""
+            value = row[place]
+            return value.encode() if value.__class__ is str else b"" if value is None else str(value).encode()
 
         return one
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headgate_processor.drift import forgotten_at, moved, remember
-from headgate_processor.keyed import KeyState, Told, read_state, written_json
-from headgate_processor.output import broken, figures_of, metric_name
+from headgate_processor.keyed import KeyState, read_state, written_json
+from headgate_processor.output import Told, broken, figures_of
 from headgate_processor.timers import Timers
-from headgate_processor.windows import NEVER, Closed
+from headgate_processor.windows import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -113,8 +113,7 @@ class MergedWindows:
         for number, (opened, hours) in enumerate(state.held):
             for start in sorted(start for start in opened if self.is_over(number, start, watermark)):
                 totals = opened.pop(start)
-                window = Closed(start, start + self._sizes[number], totals)
-                yield Told(key, number, window), self._moved(hours, start, totals)
+                yield Told(key, number, start, start + self._sizes[number], totals), self._moved(hours, start, totals)
 
     def _moved(self, hours: Sequence[list[Any]], start: int, totals: Totals) -> dict[str, float]:
         found = {}
@@ -182,11 +181,11 @@ class MergePartition:
             if windows is None:
                 foreign += 1
                 continue
-            number = _number_of(windows.plan, part["metric"])
+            number = windows.plan.names.index(part["metric"])
             totals = windows.plan.aggregates.load(json.loads(part["state"]))
             key, start = part["key"].encode(), part["window_start"]
             if self.watermark is not None and windows.is_over(number, start, self.watermark):
-                late.append((windows, Told(key, number, Closed(start, part["window_end"], totals))))
+                late.append((windows, Told(key, number, start, part["window_end"], totals)))
             else:
                 windows.merge(key, number, start, totals)
         self._told(parts)
@@ -211,10 +210,10 @@ class MergePartition:
     def _records(
         self, plan: Plan, told: Told, drift: Mapping[str, float], records: MetricRecords, now_ms: int
     ) -> Iterable[OutgoingRecord]:
-        results = plan.aggregates.results(told.window.totals)
+        results = plan.aggregates.results(told.totals)
         figures = {**figures_of(results), **drift}
         yield records.metric(plan, told, figures, results, partition=None, now_ms=now_ms)
-        for alert, value in broken(plan.definition.alerts, told.window.totals[0], figures):
+        for alert, value in broken(plan.definition.alerts, told.totals[0], figures):
             yield records.alert(alert, value, plan, told, now_ms=now_ms)
 
     def _told(self, parts: Mapping[str, Any]) -> None:
@@ -243,7 +242,3 @@ def merged_watermark(progress: Iterable[Progress]) -> int | None:
         return max((each.watermark for each in told if each.watermark is not None), default=None)
     known = [watermark for watermark in active if watermark is not None]
     return min(known) if len(known) == len(active) else None
-
-
-def _number_of(plan: Plan, metric: str) -> int:
-    return next(number for number in range(len(plan.windows)) if metric_name(plan, number) == metric)

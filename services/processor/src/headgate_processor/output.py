@@ -2,53 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headgate_runtime.records import OutgoingRecord
 
 from headgate_processor.aggregates import SKETCH_KIND, UNITS
+from headgate_processor.datum import (
+    bytes_bytes,
+    decimal_bytes,
+    double_bytes,
+    long_bytes,
+    map_bytes,
+    text_bytes,
+    texts_bytes,
+)
 from headgate_processor.keyed import written_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from headgate_runtime.avro import Encoder
 
-    from headgate_processor.aggregates import Results
+    from headgate_processor.aggregates import Results, Totals
     from headgate_processor.definition import Alert
-    from headgate_processor.keyed import Plan, Told
+    from headgate_processor.keyed import Plan, Tell
 
 MOST_PARTS: Final = 1_000
 """Windows in one record of parts."""
 
 
 class Profiles:
-    """Makes ``account_profile`` records."""
+    """Makes ``account_profile`` records.
 
-    def __init__(self, topic: str, encoder: Encoder) -> None:
+    Args:
+        topic: Their topic.
+        prefix: The five bytes before each datum.
+        now_ms: Milliseconds since the epoch.
+    """
+
+    def __init__(self, topic: str, prefix: bytes, now_ms: Callable[[], int]) -> None:
         self.topic = topic
-        self._encode = encoder.encode
+        self._prefix = prefix
+        self._now_ms = now_ms
 
-    def record(self, plan: Plan, told: Told, *, partition: int, now_ms: int) -> OutgoingRecord:
-        """The record of a closed window, for the partition its events came from."""
-        spec, window = plan.definition.windows[told.number], told.window
-        name = metric_name(plan, told.number)
-        results = plan.aggregates.results(window.totals)
-        value = {
-            "account": told.key.decode(),
-            "window": name,
-            "definition": plan.definition.hash,
-            "window_kind": spec.kind,
-            "window_start": window.start,
-            "window_end": window.end,
-            "events": window.totals[0],
-            "counts": results.counts,
-            "sums": {split: decimal_bytes(units) for split, units in results.sums.items()},
-            "values": results.values,
-            "capped": results.capped,
-            "closed_at": now_ms,
-        }
-        return OutgoingRecord(self.topic, b"%s/%s" % (name.encode(), told.key), self._encode(value), (), partition)
+    def teller(self, plan: Plan, partition: int, made: list[OutgoingRecord]) -> Tell:
+        """What adds the records of closed windows to those made, for the partition their events came from."""
+        topic, prefix, now_ms, results_of = self.topic, self._prefix, self._now_ms, plan.aggregates.results
+        kinds = [
+            (f"{name}/".encode(), text_bytes(name) + text_bytes(plan.hash) + text_bytes(spec.kind))
+            for name, spec in zip(plan.names, plan.definition.windows, strict=True)
+        ]
+
+        def tell(key: bytes, number: int, start: int, end: int, totals: Totals) -> None:
+            key_prefix, same = kinds[number]
+            results = results_of(totals)
+            value = (
+                prefix,
+                bytes_bytes(key),
+                same,
+                long_bytes(start),
+                long_bytes(end),
+                long_bytes(totals[0]),
+                map_bytes(results.counts, long_bytes),
+                map_bytes(results.sums, decimal_bytes),
+                map_bytes(results.values, double_bytes),
+                texts_bytes(results.capped),
+                long_bytes(now_ms()),
+            )
+            made.append(OutgoingRecord(topic, key_prefix + key, b"".join(value), (), partition))
+
+        return tell
 
 
 class PartRecords:
@@ -85,16 +108,32 @@ class PartRecords:
         ]
 
 
-def part_of(plan: Plan, told: Told) -> dict[str, Any]:
-    """A closed window as a part to be merged."""
-    return {
-        "metric": metric_name(plan, told.number),
-        "definition": plan.definition.hash,
-        "key": told.key.decode(),
-        "window_start": told.window.start,
-        "window_end": told.window.end,
-        "state": written_json(plan.aggregates.dump(told.window.totals)),
-    }
+def part_teller(plan: Plan, parts: list[Mapping[str, Any]]) -> Tell:
+    """What adds closed windows to the parts that are to be merged."""
+
+    def tell(key: bytes, number: int, start: int, end: int, totals: Totals) -> None:
+        parts.append(
+            {
+                "metric": plan.names[number],
+                "definition": plan.hash,
+                "key": key.decode(),
+                "window_start": start,
+                "window_end": end,
+                "state": written_json(plan.aggregates.dump(totals)),
+            }
+        )
+
+    return tell
+
+
+class Told(NamedTuple):
+    """A merged window, or a part of one, of the definition's kind of that number."""
+
+    key: bytes
+    number: int
+    start: int
+    end: int
+    totals: Totals
 
 
 class MetricRecords:
@@ -120,18 +159,17 @@ class MetricRecords:
         now_ms: int,
     ) -> OutgoingRecord:
         """The record of a window; ``partition`` where it is no more than that partition's part."""
-        window = told.window
         value = {
-            "metric": metric_name(plan, told.number),
-            "definition": plan.definition.hash,
+            "metric": plan.names[told.number],
+            "definition": plan.hash,
             "tenant": None,
             "key": told.key.decode(),
             "window_kind": plan.definition.windows[told.number].kind,
-            "window_start": window.start,
-            "window_end": window.end,
+            "window_start": told.start,
+            "window_end": told.end,
             "source_topic": self._source_topic,
             "source_partition": partition,
-            "events": window.totals[0],
+            "events": told.totals[0],
             "values": figures,
             "sketches": {name: {"kind": SKETCH_KIND, "data": data} for name, data in results.sketches.items()},
             "closed_at": now_ms,
@@ -140,20 +178,19 @@ class MetricRecords:
 
     def late_part(self, plan: Plan, told: Told, partition: int, now_ms: int) -> OutgoingRecord:
         """The record of a part whose window was told before: its figures come on top."""
-        results = plan.aggregates.results(told.window.totals)
+        results = plan.aggregates.results(told.totals)
         return self.metric(plan, told, figures_of(results), results, partition=partition, now_ms=now_ms)
 
     def alert(self, alert: Alert, value: float, plan: Plan, told: Told, *, now_ms: int) -> OutgoingRecord:
         """The record of a window that broke a rule."""
-        window = told.window
         record = {
             "alert": alert.name,
             "description": alert.description,
-            "metric": metric_name(plan, told.number),
+            "metric": plan.names[told.number],
             "key": told.key.decode(),
-            "window_start": window.start,
-            "window_end": window.end,
-            "events": window.totals[0],
+            "window_start": told.start,
+            "window_end": told.end,
+            "events": told.totals[0],
             "aggregate": alert.aggregate,
             "value": value,
             "above": alert.above,
@@ -179,13 +216,3 @@ def broken(alerts: Sequence[Alert], events: int, figures: Mapping[str, float]) -
         if (alert.above is not None and value > alert.above) or (alert.below is not None and value < alert.below):
             found.append((alert, value))
     return found
-
-
-def metric_name(plan: Plan, number: int) -> str:
-    """Name of a definition's kind of window, as records have it."""
-    return f"{plan.definition.name}_{plan.definition.windows[number].name}"
-
-
-def decimal_bytes(units: int) -> bytes:
-    """A whole number as Avro writes the digits of a decimal: two's complement, the highest byte first."""
-    return units.to_bytes((units + (units < 0)).bit_length() // 8 + 1, "big", signed=True)

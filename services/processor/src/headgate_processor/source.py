@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from headgate_runtime.records import column_of
 
-from headgate_processor.output import part_of
 from headgate_processor.rows import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
     from headgate_runtime.state import PartitionState
 
     from headgate_processor.aggregates import Row
-    from headgate_processor.keyed import KeyedWindows
-    from headgate_processor.output import PartRecords, Profiles
+    from headgate_processor.keyed import Event, KeyedWindows
+    from headgate_processor.output import PartRecords
 
 NOT_BEGUN: Final = -(1 << 62)
 CLOCK_KEY: Final = b""
@@ -51,7 +50,7 @@ class Taken(NamedTuple):
     """
 
     refused: list[tuple[int, Refused]]
-    late: list[tuple[int, list[str]]]
+    late: Sequence[tuple[int, list[str]]]
     passed_over: int
 
 
@@ -63,12 +62,13 @@ class SourcePartition:
         source: Topic and partition number.
         profiles: Windows that are whole here.
         metrics: Windows of which this is a part.
+        made: Records of whole windows that are closed.
+        parts: Closed parts of others that are not told yet.
         clock: Where the watermark is kept.
         watermark: No event before it is waited for.
         next_offset: Everything below is counted; None until the first record since the assignment.
         moved_s: When its watermark last moved on, by whatever; monotonic seconds.
         idle: Nothing comes, and the watermark moves with the wall clock.
-        parts: Closed windows that are not told yet.
         told: Watermark and idleness as last told.
         changed: There is something to commit.
     """
@@ -76,12 +76,13 @@ class SourcePartition:
     source: TopicPartition
     profiles: list[KeyedWindows]
     metrics: list[KeyedWindows]
+    made: list[OutgoingRecord]
+    parts: list[Mapping[str, Any]]
     clock: PartitionState[Any]
     watermark: int
     next_offset: int | None = None
     moved_s: float = 0.0
     idle: bool = False
-    parts: list[Mapping[str, Any]] = field(default_factory=list)
     told: tuple[int | None, bool] = (None, False)
     changed: bool = False
 
@@ -97,28 +98,29 @@ class SourcePartition:
 
     def take(self, records: Sequence[Record], rows: Sequence[Row | Refused], time: EventTime) -> Taken:
         """Count a run of records, in order."""
-        keyed = [(windows.add, windows.plan.definition.name) for windows in self.keyed]
         stamps = column_of(records, "timestamp_ms")
-        taken = Taken([], [], 0)
+        refused: list[tuple[int, Refused]] = []
+        events: list[Event] = []
         passed_over, watermark = 0, self.watermark
         time_at, version_at = time.at, time.version_at
         for place, row in enumerate(rows):
-            if row.__class__ is Refused:
-                taken.refused.append((place, row))
-                continue
-            if version_at is not None and row[version_at] > 0:  # type: ignore[index]  # a row
+            if isinstance(row, Refused):
+                refused.append((place, row))
+            elif version_at is not None and row[version_at] > 0:
                 passed_over += 1
-                continue
-            at = row[time_at]  # type: ignore[index]
-            missed = [name for add, name in keyed if not add(row, at, watermark)]  # type: ignore[arg-type]
-            if missed:
-                taken.late.append((place, missed))
-            reached = min(at, stamps[place] + time.ahead_ms) - time.out_of_orderness_ms
-            watermark = max(watermark, reached)
+            else:
+                at = row[time_at]
+                events.append((place, row, at, watermark))
+                reached = min(at, stamps[place] + time.ahead_ms) - time.out_of_orderness_ms
+                watermark = max(watermark, reached)
+        late: dict[int, list[str]] = {}
+        for windows in self.keyed:
+            for place in windows.take(events):
+                late.setdefault(place, []).append(windows.plan.definition.name)
         self.watermark = watermark
         self.next_offset = column_of(records, "offset")[-1] + 1
         self.changed = True
-        return taken._replace(passed_over=passed_over)
+        return Taken(refused, sorted(late.items()), passed_over)
 
     def advance(self, by_ms: int) -> None:
         """Let the watermark move on without events; it is kept with what closes by it."""
@@ -132,13 +134,11 @@ class SourcePartition:
             windows.flush()
         return all(done)
 
-    def closed(self, profiles: Profiles, now_ms: int) -> Iterator[OutgoingRecord]:
-        """Records of whole windows closed since the last call; parts of others are kept for :meth:`tell`."""
-        for windows in self.profiles:
-            for told in windows.told():
-                yield profiles.record(windows.plan, told, partition=self.source.partition, now_ms=now_ms)
-        for windows in self.metrics:
-            self.parts += [part_of(windows.plan, told) for told in windows.told()]
+    def take_made(self) -> list[OutgoingRecord]:
+        """Give the records of whole windows closed since the last call."""
+        made = self.made.copy()
+        self.made.clear()
+        return made
 
     def tell(self, parts: PartRecords) -> list[OutgoingRecord]:
         """Records of the parts that are not told yet, and of how far this partition is; none where nothing is new."""
@@ -147,8 +147,10 @@ class SourcePartition:
         until = self._told_until() if self.begun else None
         if not self.parts and self.told == (until, self.idle):
             return []
-        told, self.parts, self.told = self.parts, [], (until, self.idle)
-        return parts.records(self.source.partition, told, watermark=until, idle=self.idle)
+        self.told = (until, self.idle)
+        records = parts.records(self.source.partition, self.parts, watermark=until, idle=self.idle)
+        self.parts.clear()
+        return records
 
     def keep_time(self) -> None:
         """Let the watermark go into the next commit."""

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from headgate_processor.keyed import KeyedWindows, Plan, StateCodec, read_state, written_json
 from headgate_processor.merging import MERGED_KEY, MergedCodec, MergedWindows, MergePartition, Progress
+from headgate_processor.output import part_teller
 from headgate_processor.source import CLOCK_KEY, NOT_BEGUN, SourcePartition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from headgate_runtime.avro import Decoder, Encoder
-    from headgate_runtime.records import TopicPartition
+    from headgate_runtime.records import OutgoingRecord, TopicPartition
     from headgate_runtime.state import Codec, StateStore
+
+    from headgate_processor.output import Profiles
 
 _CLOCK: Final = "clock"
 _MARKS: Final = "marks"
@@ -50,6 +53,7 @@ class Layout:
         group: The consumer group, which every namespace begins with.
         profiles: Definitions with whole windows in each partition.
         metrics: Definitions with parts of windows there.
+        profile_records: Makes records of whole windows.
         encoder: Of ``processor_state`` records.
         decoder: Of the same.
         source_partitions: How many partitions the events have.
@@ -58,6 +62,7 @@ class Layout:
     group: str
     profiles: Sequence[Plan]
     metrics: Sequence[Plan]
+    profile_records: Profiles
     encoder: Encoder
     decoder: Decoder
     source_partitions: int
@@ -83,21 +88,27 @@ class Layout:
     def source_partition(self, source: TopicPartition, states: StateStore[Any]) -> SourcePartition:
         """A partition of the events as its last commit left it; its states are restored already."""
         clock, *keyed = states.of(source)
-        windows = [
-            KeyedWindows(plan, state, self._due_of)
-            for plan, state in zip((*self.profiles, *self.metrics), keyed, strict=True)
-        ]
+        made: list[OutgoingRecord] = []
+        parts: list[Mapping[str, Any]] = []
         whole = len(self.profiles)
+        profiles = [
+            KeyedWindows(plan, state, self._due_of, self.profile_records.teller(plan, source.partition, made))
+            for plan, state in zip(self.profiles, keyed[:whole], strict=True)
+        ]
+        metrics = [
+            KeyedWindows(plan, state, self._due_of, part_teller(plan, parts))
+            for plan, state in zip(self.metrics, keyed[whole:], strict=True)
+        ]
         watermark = clock.get(CLOCK_KEY)
         return SourcePartition(
-            source, windows[:whole], windows[whole:], clock, NOT_BEGUN if watermark is None else int(watermark)
+            source, profiles, metrics, made, parts, clock, NOT_BEGUN if watermark is None else int(watermark)
         )
 
     def merge_partition(self, source: TopicPartition, states: StateStore[Any]) -> MergePartition:
         """The partition of the parts as its last commit left it; its states are restored already."""
         marks, *merged = states.of(source)
         windows = {
-            plan.definition.hash: MergedWindows(plan, state, self._due_of)
+            plan.hash: MergedWindows(plan, state, self._due_of)
             for plan, state in zip(self.metrics, merged, strict=True)
         }
         progress = {number: Progress() for number in range(self.source_partitions)}

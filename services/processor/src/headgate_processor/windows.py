@@ -7,43 +7,27 @@ instant, and everything of a key that is due before it has been told, or never h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from headgate_processor.aggregates import Add, Aggregates, Totals
-    from headgate_processor.definition import Hopping, Session, Tumbling
+    from headgate_processor.definition import Hopping as HoppingSpec
+    from headgate_processor.definition import Session
+    from headgate_processor.definition import Tumbling as TumblingSpec
     from headgate_processor.definition import Window as Spec
 
-Taken = "Sequence[tuple[Add, int, Any]]"
 NEVER: Final = 1 << 62
 
+Stretch = tuple[int, int, "Totals"]
+"""A window that is over: first instant, instant after it, aggregates."""
+Added = tuple[int, bool]
+"""What became of an event: when the key has to be looked at for it, ``NEVER`` where it need not be sooner than before;
+and whether a window it belongs in is over."""
 
-class Closed(NamedTuple):
-    """A window that is over.
-
-    Attributes:
-        start: First instant.
-        end: Instant after it.
-        totals: Its aggregates.
-    """
-
-    start: int
-    end: int
-    totals: Totals
-
-
-class Added(NamedTuple):
-    """What became of an event.
-
-    Attributes:
-        due: When the key has to be looked at for it, ``NEVER`` where it need not be sooner than before.
-        late: A window it belongs in is over.
-    """
-
-    due: int
-    late: bool
+_IN_TIME: Final[Added] = (NEVER, False)
+_MISSED: Final[Added] = (NEVER, True)
 
 
 class Windows(Protocol):
@@ -55,11 +39,12 @@ class Windows(Protocol):
     def add(self, held: Any, at: int, watermark: int, taken: Sequence[tuple[Add, int, Any]]) -> Added:
         """Add an event to the windows it is in and that are not over at the watermark."""
 
-    def close(self, held: Any, since: int, watermark: int) -> Iterator[Closed]:
-        """Give, and let go of, the windows with events that are due from ``since`` up to the watermark, in order."""
+    def close(self, held: Any, since: int, watermark: int) -> tuple[list[Stretch], int]:
+        """Let go of the windows with events that are due from ``since`` up to the watermark.
 
-    def due(self, held: Any, watermark: int) -> int:
-        """When the next window is over, beyond the watermark; ``NEVER`` where nothing is held."""
+        Returns:
+            The windows, in order, and when the next one is over; ``NEVER`` where nothing is held any more.
+        """
 
     def dump(self, held: Any) -> Any:
         """What is held, as JSON has it."""
@@ -68,97 +53,143 @@ class Windows(Protocol):
         """What ``dump`` wrote."""
 
 
-class Stepped:
-    """Tumbling and hopping windows: an event is counted once, in its step; a window is the steps it spans."""
+class Tumbling:
+    """Windows one after the other."""
 
-    def __init__(self, spec: Tumbling | Hopping, grace: int, aggregates: Aggregates) -> None:
+    def __init__(self, spec: TumblingSpec, grace: int, aggregates: Aggregates) -> None:
+        self._size = spec.size
+        self._wait = spec.size + grace
+        self._aggregates = aggregates
+        self._start = aggregates.start
+
+    def new(self) -> dict[int, Totals]:
+        """What a key without events holds: totals by window."""
+        return {}
+
+    def add(self, held: dict[int, Totals], at: int, watermark: int, taken: Sequence[tuple[Add, int, Any]]) -> Added:
+        """Add an event to its window; see ``Windows``."""
+        start = at - at % self._size
+        totals = held.get(start)
+        added = _IN_TIME
+        if totals is None:
+            due = start + self._wait
+            if due <= watermark:
+                return _MISSED
+            totals = held[start] = self._start()
+            added = (due, False)
+        totals[0] += 1
+        for add, slot, value in taken:
+            add(totals, slot, value)
+        return added
+
+    def close(self, held: dict[int, Totals], since: int, watermark: int) -> tuple[list[Stretch], int]:  # noqa: ARG002 - see below
+        """Give the windows that are over; each is told once, for it is let go of then."""
+        last = watermark - self._wait
+        over = sorted(start for start in held if start <= last)
+        told = [(start, start + self._size, held.pop(start)) for start in over]
+        return told, min(held) + self._wait if held else NEVER
+
+    def dump(self, held: dict[int, Totals]) -> Any:
+        """What is held, as JSON has it."""
+        return _dumped(held, self._aggregates)
+
+    def load(self, dumped: Any) -> dict[int, Totals]:
+        """What ``dump`` wrote."""
+        return _loaded(dumped, self._aggregates)
+
+
+class Hopping:
+    """Windows that overlap: an event is counted once, in its step; a window is the steps it spans."""
+
+    def __init__(self, spec: HoppingSpec, grace: int, aggregates: Aggregates) -> None:
         self._size = spec.size
         self._step = spec.step
         self._grace = grace
-        self._single = spec.size == spec.step
         self._aggregates = aggregates
 
     def new(self) -> dict[int, Totals]:
-        """What a key without events holds."""
+        """What a key without events holds: totals by step."""
         return {}
 
     def add(self, held: dict[int, Totals], at: int, watermark: int, taken: Sequence[tuple[Add, int, Any]]) -> Added:
         """Add an event to its step; see ``Windows``."""
         start = at - at % self._step
-        due, late = start + self._step + self._grace, False
+        due = start + self._step + self._grace
+        added = _IN_TIME
         if due <= watermark:
-            late = True
             if start + self._size + self._grace <= watermark:
-                return Added(NEVER, late)
-            due = self._beyond(due, watermark)
+                return _MISSED
+            due, added = self._beyond(due, watermark), _MISSED
         totals = held.get(start)
         if totals is None:
             totals = held[start] = self._aggregates.start()
-        else:
-            due = NEVER
+            added = (due, added is _MISSED)
         totals[0] += 1
         for add, slot, value in taken:
             add(totals, slot, value)
-        return Added(due, late)
+        return added
 
-    def close(self, held: dict[int, Totals], since: int, watermark: int) -> Iterator[Closed]:
+    def close(self, held: dict[int, Totals], since: int, watermark: int) -> tuple[list[Stretch], int]:
         """Give the windows that are over; see ``Windows``."""
-        if self._single:
-            for start in sorted(start for start in held if start + self._size + self._grace <= watermark):
-                yield Closed(start, start + self._size, held.pop(start))
-            return
-        for end in self._ends(held, since, watermark):
-            yield Closed(end - self._size, end, self._spanned(held, end))
-        for start in [start for start in held if start + self._size + self._grace <= watermark]:
+        size = self._size
+        if len(held) == 1:  # as with most keys: all of it is in each window there is
+            return self._close_one(held, since, watermark)
+        told = [(end - size, end, self._spanned(held, end)) for end in self._ends(held, since, watermark)]
+        last = watermark - self._grace - size
+        for start in [start for start in held if start <= last]:
             del held[start]
-
-    def due(self, held: dict[int, Totals], watermark: int) -> int:
-        """When the next window is over; see ``Windows``."""
-        if not held:
-            return NEVER
-        first = min(held) + self._step + self._grace
-        return first if first > watermark else self._next(held, watermark)
+        return told, self._due(held, watermark)
 
     def dump(self, held: dict[int, Totals]) -> Any:
         """What is held, as JSON has it."""
-        dump = self._aggregates.dump
-        return [[start, dump(totals)] for start, totals in held.items()]
+        return _dumped(held, self._aggregates)
 
     def load(self, dumped: Any) -> dict[int, Totals]:
         """What ``dump`` wrote."""
-        load = self._aggregates.load
-        return {start: load(totals) for start, totals in dumped}
+        return _loaded(dumped, self._aggregates)
+
+    def _close_one(self, held: dict[int, Totals], since: int, watermark: int) -> tuple[list[Stretch], int]:
+        [(start, totals)] = held.items()
+        size, step, grace = self._size, self._step, self._grace
+        last = start + size
+        end = max(start + step, -(-(since - grace) // step) * step)
+        told: list[Stretch] = []
+        while end <= last and end + grace <= watermark:
+            told.append((end - size, end, totals))
+            end += step
+        if end > last:
+            held.clear()
+            return told, NEVER
+        return told, end + grace
 
     def _beyond(self, due: int, watermark: int) -> int:
         """The first step's end behind the watermark."""
         return due + ((watermark - due) // self._step + 1) * self._step
 
-    def _next(self, held: dict[int, Totals], watermark: int) -> int:
+    def _due(self, held: dict[int, Totals], watermark: int) -> int:
         """The first end behind the watermark of a window with events."""
-        least = NEVER
-        for start in held:
-            due = start + self._step + self._grace
-            if due <= watermark:
-                due = self._beyond(due, watermark)
-            if due <= start + self._size + self._grace:
-                least = min(least, due)
-        return least
+        if not held:
+            return NEVER
+        due = min(held) + self._step + self._grace
+        # Whatever is held has a window to come, and the steps from the first one on are all in it.
+        return due if due > watermark else self._beyond(due, watermark)
 
     def _ends(self, held: dict[int, Totals], since: int, watermark: int) -> list[int]:
         """Ends of windows with events that are due, in order."""
+        step, grace = self._step, self._grace
+        first, last = -(-(since - grace) // step) * step, watermark - grace
         ends: set[int] = set()
         for start in held:
-            first = max(start + self._step, -(-(since - self._grace) // self._step) * self._step)
-            last = min(start + self._size, watermark - self._grace)
-            ends.update(range(first, last + 1, self._step))
+            ends.update(range(max(start + step, first), min(start + self._size, last) + 1, step))
         return sorted(ends)
 
     def _spanned(self, held: dict[int, Totals], end: int) -> Totals:
-        totals = self._aggregates.start()
-        for start in range(end - self._size, end, self._step):
-            if start in held:
-                totals = self._aggregates.merged(totals, held[start])
-        return totals
+        first = end - self._size
+        inside = [totals for start, totals in held.items() if first <= start < end]
+        spanned = inside[0]
+        for totals in inside[1:]:
+            spanned = self._aggregates.merged(spanned, totals)
+        return spanned
 
 
 class Sessions:
@@ -178,13 +209,13 @@ class Sessions:
         near = [session for session in held if session[0] - self._gap <= at <= session[1] + self._gap]
         if not near:
             if at + self._wait <= watermark:
-                return Added(NEVER, late=True)
+                return _MISSED
             near = [[at, at, self._aggregates.start()]]
             held += near
             held.sort(key=lambda session: session[0])
-            due = at + self._wait
+            added = (at + self._wait, False)
         else:
-            due = NEVER
+            added = _IN_TIME
         session = near[0]
         for other in near[1:]:
             session[1], session[2] = other[1], self._aggregates.merged(session[2], other[2])
@@ -193,18 +224,14 @@ class Sessions:
         session[2][0] += 1
         for add, slot, value in taken:
             add(session[2], slot, value)
-        return Added(due, late=False)
+        return added
 
-    def close(self, held: list[list[Any]], since: int, watermark: int) -> Iterator[Closed]:  # noqa: ARG002 - see below
+    def close(self, held: list[list[Any]], since: int, watermark: int) -> tuple[list[Stretch], int]:  # noqa: ARG002 - see below
         """Give the sessions that are over; each is told once, for it is let go of then."""
-        over = [session for session in held if session[1] + self._wait <= watermark]
-        for session in over:
-            held.remove(session)
-            yield Closed(session[0], session[1] + self._gap, session[2])
-
-    def due(self, held: list[list[Any]], watermark: int) -> int:  # noqa: ARG002 - a session that is over is not held
-        """When the next session is over; see ``Windows``."""
-        return min((session[1] + self._wait for session in held), default=NEVER)
+        last = watermark - self._wait
+        told = [(session[0], session[1] + self._gap, session[2]) for session in held if session[1] <= last]
+        held[:] = [session for session in held if session[1] > last]
+        return told, min((session[1] for session in held), default=NEVER - self._wait) + self._wait
 
     def dump(self, held: list[list[Any]]) -> Any:
         """What is held, as JSON has it."""
@@ -217,4 +244,19 @@ class Sessions:
 
 def windows_of(spec: Spec, grace: int, aggregates: Aggregates) -> Windows:
     """The windows a definition asks for."""
-    return Sessions(spec, grace, aggregates) if spec.kind == "session" else Stepped(spec, grace, aggregates)
+    match spec.kind:
+        case "session":
+            return Sessions(spec, grace, aggregates)
+        case "hopping":
+            return Hopping(spec, grace, aggregates)
+    return Tumbling(spec, grace, aggregates)
+
+
+def _dumped(held: dict[int, Totals], aggregates: Aggregates) -> Any:
+    dump = aggregates.dump
+    return [[start, dump(totals)] for start, totals in held.items()]
+
+
+def _loaded(dumped: Any, aggregates: Aggregates) -> dict[int, Totals]:
+    load = aggregates.load
+    return {start: load(totals) for start, totals in dumped}

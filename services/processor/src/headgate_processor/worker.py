@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from headgate_processor.idle import Idleness
     from headgate_processor.limits import Limits
     from headgate_processor.metrics import ProcessorMetrics
-    from headgate_processor.output import MetricRecords, PartRecords, Profiles
+    from headgate_processor.output import MetricRecords, PartRecords
     from headgate_processor.rows import Rows
     from headgate_processor.source import EventTime
     from headgate_processor.state import Layout
@@ -57,7 +57,6 @@ class ProcessorWorker:
         layout: Which states there are.
         sources: States beside the events.
         merges: States beside the parts.
-        profiles: Makes records of whole windows.
         parts: Makes records of parts.
         metric_records: Makes records of merged windows.
         late_topic: Topic of events that came too late.
@@ -81,7 +80,6 @@ class ProcessorWorker:
         layout: Layout,
         sources: StateStore[Any],
         merges: StateStore[Any],
-        profiles: Profiles,
         parts: PartRecords,
         metric_records: MetricRecords,
         late_topic: str,
@@ -101,7 +99,6 @@ class ProcessorWorker:
         self._layout = layout
         self._sources = sources
         self._merges = merges
-        self._profiles = profiles
         self._parts = parts
         self._metric_records = metric_records
         self._late_topic = late_topic
@@ -281,7 +278,7 @@ class ProcessorWorker:
                 return
             if isinstance(assigned, SourcePartition):
                 done = assigned.close(self._limits.closed_at_once)
-                made = list(assigned.closed(self._profiles, self._now_ms()))
+                made = assigned.take_made()
             else:
                 made, done = assigned.closed(self._metric_records, self._limits.closed_at_once, self._now_ms())
             self._closing |= not done
@@ -327,7 +324,7 @@ class ProcessorWorker:
 
     def _show(self, seconds: float, topics: Sequence[str]) -> None:
         self._metrics.committed(seconds)
-        for topic in (self._profiles.topic, self._metric_records.topic):
+        for topic in (self._layout.profile_records.topic, self._metric_records.topic):
             self._metrics.closed(topic, topics.count(topic))
         sources = [each for each in self._assigned.values() if isinstance(each, SourcePartition)]
         self._metrics.at(
