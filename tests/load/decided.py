@@ -43,13 +43,13 @@ _PROFILE = """
     FROM ({windows}) GROUP BY ALL
 """
 _STEPPED = """
-    SELECT *, unnest(generate_series((at // {step}) * {step} - {size} + {step}, (at // {step}) * {step}, {step})) AS start,
+    SELECT *, unnest(generate_series((t // {step}) * {step} - {size} + {step}, (t // {step}) * {step}, {step})) AS start,
       start + {size} AS finish FROM events
 """
 _SESSIONS = """
-    SELECT *, min(at) OVER session AS start, max(at) OVER session + {gap} AS finish FROM (
-      SELECT *, count(*) FILTER (begins) OVER (PARTITION BY account ORDER BY at RANGE UNBOUNDED PRECEDING) AS number FROM (
-        SELECT *, coalesce(at - lag(at) OVER (PARTITION BY account ORDER BY at) > {gap}, true) AS begins FROM events
+    SELECT *, min(t) OVER session AS start, max(t) OVER session + {gap} AS finish FROM (
+      SELECT *, count(*) FILTER (begins) OVER (PARTITION BY account ORDER BY t RANGE UNBOUNDED PRECEDING) AS number FROM (
+        SELECT *, coalesce(t - lag(t) OVER (PARTITION BY account ORDER BY t) > {gap}, true) AS begins FROM events
       )) WINDOW session AS (PARTITION BY account, number)
 """
 
@@ -183,7 +183,7 @@ class Batch:
 
     def _decisions(self) -> dict[Any, Any]:
         found = self._database.execute("""
-            SELECT type || '/' || decision || '/' || version AS key, (at // 60000) * 60000 AS start, count(*) AS events,
+            SELECT type || '/' || decision || '/' || version AS key, (t // 60000) * 60000 AS start, count(*) AS events,
               count(*) FILTER (tier = 'model'), count(*) FILTER (tier = 'fallback'), sum(cost)::BIGINT,
               list_sort(list(score)), list_sort(list(latency)) FROM events GROUP BY ALL
         """).fetchall()
@@ -201,7 +201,7 @@ class Batch:
         ranges = list(itertools.pairwise([0, *BOUNDS, 2]))
         counts = ", ".join(f"count(*) FILTER (score >= {low} AND score < {high})" for low, high in ranges)
         found = self._database.execute(
-            f"SELECT type, (at // {size}) * {size} AS start, {counts} FROM events GROUP BY ALL"  # noqa: S608 - numbers
+            f"SELECT type, (t // {size}) * {size} AS start, {counts} FROM events GROUP BY ALL"  # noqa: S608 - numbers
         ).fetchall()
         return {row[:2]: row[2:] for row in found}
 
@@ -213,7 +213,7 @@ def _row(event: Mapping[str, Any]) -> dict[str, Any]:
         event["processing_metadata"],
     )
     return {
-        "at": event["event_timestamp"],
+        "t": event["event_timestamp"],
         "type": event["event_type"],
         "account": attributes["user_id"],
         "device": attributes["device_id"],

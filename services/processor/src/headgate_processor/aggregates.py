@@ -6,6 +6,7 @@ Sums are whole numbers of ten-thousandths, ISO 4217's finest minor unit, so that
 from __future__ import annotations
 
 import base64
+import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -243,13 +244,13 @@ class _PercentilesKind:
         return both
 
     def dump(self, total: DDSketch) -> str:
-        return base64.b64encode(_written(total)).decode()
+        return base64.b64encode(zlib.compress(_written(total), 1)).decode()
 
     def load(self, dumped: str) -> DDSketch:
         from ddsketch.pb.ddsketch_pb2 import DDSketch as Message  # noqa: PLC0415 - as above
         from ddsketch.pb.proto import DDSketchProto  # noqa: PLC0415
 
-        sketch: DDSketch = DDSketchProto.from_proto(Message.FromString(base64.b64decode(dumped)))  # type: ignore[no-untyped-call]
+        sketch: DDSketch = DDSketchProto.from_proto(Message.FromString(zlib.decompress(base64.b64decode(dumped))))  # type: ignore[no-untyped-call]
         return sketch
 
     def result(self, total: DDSketch | None, events: int, results: Results) -> None:  # noqa: ARG002 - as all kinds

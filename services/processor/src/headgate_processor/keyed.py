@@ -38,11 +38,11 @@ class KeyState:
 
     Attributes:
         due: When it has to be looked at; everything due before is told.
-        held: Of each kind of window, in the definition's order.
+        held: Of each kind of window, in the definition's order; where windows are merged, what is kept of the one.
     """
 
     due: int
-    held: list[Any]
+    held: Any
 
 
 class Plan:

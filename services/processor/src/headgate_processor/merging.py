@@ -10,10 +10,9 @@ from headgate_processor.drift import forgotten_at, moved, remember
 from headgate_processor.keyed import KeyState, read_state, written_json
 from headgate_processor.output import Told, broken, figures_of
 from headgate_processor.timers import Timers
-from headgate_processor.windows import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from headgate_runtime.avro import Decoder, Encoder
     from headgate_runtime.records import OutgoingRecord, TopicPartition
@@ -21,10 +20,12 @@ if TYPE_CHECKING:
 
     from headgate_processor.aggregates import Totals
     from headgate_processor.definition import Drift
+    from headgate_processor.drift import History
     from headgate_processor.keyed import Plan
     from headgate_processor.output import MetricRecords
 
 MERGED_KEY: Final = b"merged"
+_HOURS: Final = b"hours"
 
 
 class Progress(NamedTuple):
@@ -40,7 +41,7 @@ class Progress(NamedTuple):
 
 
 class MergedCodec:
-    """Writes and reads the merged state of a key: open windows by start, of each kind, and the hours drift looks back at."""
+    """Writes and reads what is held of merged windows: a window's aggregates, or the hours that drift looks back at."""
 
     def __init__(self, plan: Plan, encoder: Encoder, decoder: Decoder) -> None:
         self._aggregates = plan.aggregates
@@ -49,26 +50,24 @@ class MergedCodec:
 
     def dump(self, state: KeyState) -> bytes:
         """Encode a state."""
-        dump = self._aggregates.dump
-        held = [[[[start, dump(totals)] for start, totals in opened.items()], hours] for opened, hours in state.held]
-        return self._encode({"due": state.due, "state": written_json(held)})
+        written = state.held if isinstance(state.held, dict) else self._aggregates.dump(state.held)
+        return self._encode({"due": state.due, "state": written_json(written)})
 
     def load(self, value: bytes) -> KeyState:
         """Decode a state; raises ConfigurationError where the record is none."""
         record = read_state(self._decode, value)
-        load = self._aggregates.load
-        held = [
-            ({start: load(totals) for start, totals in opened}, hours) for opened, hours in json.loads(record["state"])
-        ]
-        return KeyState(record["due"], held)
+        written = json.loads(record["state"])
+        return KeyState(record["due"], written if isinstance(written, dict) else self._aggregates.load(written))
 
 
 class MergedWindows:
     """The windows of one definition, whole.
 
+    Each open window is a state of its own, under its kind, start and key: where a partition lags, many are open.
+
     Args:
         plan: The definition.
-        states: What is held of keys.
+        states: What is held of windows, and of keys for drift.
         due_of: Reads when an encoded state is due.
     """
 
@@ -84,66 +83,64 @@ class MergedWindows:
 
     def merge(self, key: bytes, number: int, start: int, totals: Totals) -> None:
         """Merge a part into its window, which is open."""
-        state = self._states.get(key) or KeyState(NEVER, [({}, [[] for _ in self._drifts]) for _ in self._sizes])
-        opened = state.held[number][0]
-        known = opened.get(start)
-        opened[start] = totals if known is None else self.plan.aggregates.merged(known, totals)
-        self._keep(key, state, min(state.due, start + self._sizes[number] + self._grace))
+        place = b"%d/%d/%s" % (number, start, key)
+        state = self._states.get(place)
+        due = start + self._sizes[number] + self._grace
+        if state is None:
+            self._timers.add(due, place)
+            self._keep(place, KeyState(due, totals))
+        else:
+            self._keep(place, KeyState(due, self.plan.aggregates.merged(state.held, totals)))
 
     def is_over(self, number: int, start: int, watermark: int) -> bool:
         """Whether a window has been told as a whole."""
         return start + self._sizes[number] + self._grace <= watermark
 
     def close(self, watermark: int, most: int) -> tuple[list[tuple[Told, dict[str, float]]], bool]:
-        """Close windows of ``most`` keys that are due.
+        """Close windows that are over, ``most`` of them.
 
         Returns:
             The windows, each with the figures of drift by name; and whether none is left.
         """
         closed: list[tuple[Told, dict[str, float]]] = []
-        keys = self._timers.take(watermark, most)
-        for key in keys:
-            state = self._states.get(key)
-            if state is not None and state.due <= watermark:
-                closed += self._closed(key, state, watermark)
-                self._keep(key, state, self._due(state, watermark))
-        return closed, len(keys) < most
+        places = self._timers.take(watermark, most)
+        for place in places:
+            state = self._states.get(place)
+            if state is None or state.due > watermark:  # hours that have moved on since
+                continue
+            kind, start, key = place.split(b"/", 2)
+            self._keep(place, None)
+            if start != _HOURS:
+                number, first = int(kind), int(start)
+                told = Told(key, number, first, first + self._sizes[number], state.held)
+                closed.append((told, self._moved(told)))
+        return closed, len(places) < most
 
-    def _closed(self, key: bytes, state: KeyState, watermark: int) -> Iterator[tuple[Told, dict[str, float]]]:
-        for number, (opened, hours) in enumerate(state.held):
-            for start in sorted(start for start in opened if self.is_over(number, start, watermark)):
-                totals = opened.pop(start)
-                yield Told(key, number, start, start + self._sizes[number], totals), self._moved(hours, start, totals)
-
-    def _moved(self, hours: Sequence[list[Any]], start: int, totals: Totals) -> dict[str, float]:
-        found = {}
-        for spec, history in zip(self._drifts, hours, strict=True):
-            counts = totals[self.plan.aggregates.slot_of[spec.histogram]]
-            index = moved(spec, history, start, counts)
-            if index is not None:
-                found[spec.name] = index
-            remember(spec, history, start, counts)
+    def _moved(self, told: Told) -> dict[str, float]:
+        if not self._drifts:
+            return {}
+        place = b"%d/%s/%s" % (told.number, _HOURS, told.key)
+        known = self._states.get(place)
+        hours: dict[str, History] = known.held if known else {}
+        found: dict[str, float] = {}
+        due = 0
+        for spec in self._drifts:
+            counts = told.totals[self.plan.aggregates.slot_of[spec.histogram]]
+            if counts is not None:
+                history = hours.setdefault(spec.name, [])
+                index = moved(spec, history, told.start, counts)
+                found |= {} if index is None else {spec.name: index}
+                remember(spec, history, told.start, counts)
+                due = max(due, forgotten_at(spec, history))
+        if due and (known is None or known.due != due):
+            self._timers.add(due, place)
+        if due:
+            self._keep(place, KeyState(due, hours))
         return found
 
-    def _due(self, state: KeyState, watermark: int) -> int:
-        due = NEVER
-        for number, (opened, hours) in enumerate(state.held):
-            ends = [start + self._sizes[number] + self._grace for start in opened]
-            for spec, history in zip(self._drifts, hours, strict=True):
-                if history and (end := forgotten_at(spec, history)) > watermark:
-                    ends.append(end)
-                else:
-                    history.clear()
-            due = min([due, *ends])
-        return due
-
-    def _keep(self, key: bytes, state: KeyState, due: int) -> None:
-        if due < NEVER and due != state.due:
-            self._timers.add(due, key)
-        state.due = due
-        kept = None if due == NEVER else state
-        self._states.put(key, kept)
-        self._states.stage(key, kept)
+    def _keep(self, place: bytes, state: KeyState | None) -> None:
+        self._states.put(place, state)
+        self._states.stage(place, state)
 
 
 @dataclass(slots=True, eq=False)

@@ -19,7 +19,7 @@ from headgate_processor.datum import (
 from headgate_processor.keyed import written_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from headgate_runtime.avro import Encoder
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from headgate_processor.definition import Alert
     from headgate_processor.keyed import Plan, Tell
 
-MOST_PARTS: Final = 1_000
-"""Windows in one record of parts."""
+MOST_BYTES: Final = 500_000
+"""Size of a record of parts, about; one that is larger by itself goes alone."""
+_PART_BYTES: Final = 128
 
 
 class Profiles:
@@ -86,7 +87,7 @@ class PartRecords:
         self, partition: int, parts: Sequence[Mapping[str, Any]], *, watermark: int | None, idle: bool
     ) -> list[OutgoingRecord]:
         """Records of a partition's parts; the last one says how far the partition is."""
-        chunks = [parts[start : start + MOST_PARTS] for start in range(0, len(parts), MOST_PARTS)] or [[]]
+        chunks = list(_chunks(parts)) or [[]]
         last = len(chunks) - 1
         return [
             OutgoingRecord(
@@ -106,6 +107,21 @@ class PartRecords:
             )
             for number, chunk in enumerate(chunks)
         ]
+
+
+def _chunks(parts: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Parts in the order they are in, so many at a time as fit in a record."""
+    chunk: list[Mapping[str, Any]] = []
+    size = 0
+    for part in parts:
+        room = len(part["state"]) + len(part["key"]) + _PART_BYTES
+        if chunk and size + room > MOST_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(part)
+        size += room
+    if chunk:
+        yield chunk
 
 
 def part_teller(plan: Plan, parts: list[Mapping[str, Any]]) -> Tell:
