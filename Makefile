@@ -69,6 +69,9 @@ check: $(READY) ## Lint, format, types, import rules, contracts, size budgets
 	@if cargo clippy --version >/dev/null 2>&1; then cd native && cargo fmt --check && cargo clippy --quiet --release --target-dir ../build/cargo; \
 	  else echo "no cargo with clippy and rustfmt: native/ is not checked"; fi
 
+check-windows: $(READY) ## The processor's windows beside a batch computation, with processors killed (build/check/)
+	$(BIN)/python -m tests.check.windows
+
 test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on real Kafka and a real registry (JOBS=2 at a time, each with brokers of its own)
 	@$(if $(HAS_CARGO),,echo "no cargo: the writer is tested with fastavro alone")
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile

@@ -143,6 +143,10 @@ class Batch:
         self._database.register("given", pa.Table.from_pylist(rows))
         self._database.execute("CREATE TABLE events AS SELECT * FROM given")
 
+    def missing(self, profiles: Iterable[Mapping[str, Any]]) -> int:
+        """How many windows of accounts have not been told yet."""
+        return len(self._profiles().keys() - {_profile(each)[0] for each in profiles})
+
     def compare(self, profiles: Iterable[Mapping[str, Any]], metrics: Iterable[Mapping[str, Any]]) -> Compared:
         """Hold the processor's windows against the batch's; those of closers are passed over."""
         compared = Compared()

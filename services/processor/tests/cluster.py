@@ -11,6 +11,7 @@ from headgate_processor.config import Settings
 from headgate_processor.definition import Definition
 from headgate_processor.topics import Topics
 from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.errors import UnavailableError
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.native import installed_decoder
 from headgate_runtime.records import OutgoingRecord, TopicPartition
@@ -19,9 +20,9 @@ from headgate_schemas import Contracts, field_getter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from headgate_runtime.native import MakeNative
+    from headgate_runtime.testing.group import GroupMetadata
 
 CONTRACTS = Contracts.load()
 EVENT = CONTRACTS.examples("agent_enriched_event")["rules_allow"]
@@ -68,6 +69,18 @@ def event(user: str = "user", at: int = 0, **changes: Any) -> dict[str, Any]:
     return value
 
 
+class Member(MemoryConsumer):
+    """Has no proof of ownership for as many calls as ``faults``, as during a rebalance."""
+
+    faults = 0
+
+    def group_metadata(self) -> GroupMetadata:
+        if self.faults:
+            self.faults -= 1
+            raise UnavailableError("the group has a rebalance")
+        return super().group_metadata()
+
+
 class Cluster:
     """A broker, and one instance or several."""
 
@@ -97,7 +110,7 @@ class Cluster:
     def start(self) -> None:
         """Start an instance; one that runs is killed by that, its transaction aborted."""
         self.metrics = Metrics()
-        self.consumer = MemoryConsumer(self.broker, GROUP)
+        self.consumer = Member(self.broker, GROUP)
         clients = Clients(
             consumer=self.consumer,
             transactions=MemoryTransactionalProducer(self.broker, "processor-0"),
@@ -207,7 +220,3 @@ def sessions(events: Iterable[tuple[str, int]], gap: int) -> dict[tuple[str, int
             first = at if first is None else first
             last, number = at, number + 1
     return counts
-
-
-def write(folder: Path, name: str, text: str) -> None:
-    (folder / f"{name}.yaml").write_text(text, "utf-8")
