@@ -47,5 +47,5 @@ class Settings(ServiceSettings):
     commit_interval_ms: int = Field(default=1000, ge=1)
     max_outputs: int = Field(default=20_000, ge=1)
     max_records: int = Field(default=4_000, ge=1)
-    state_keys: int = Field(default=500_000, ge=1)
+    state_keys: int = Field(default=200_000, ge=1)
     state_dir: Path | None = None
