@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import pytest
@@ -218,6 +218,10 @@ def test_what_is_written_by_hand_is_what_fastavro_writes(value: dict[str, Any]) 
     assert {name: units(each) for name, each in digits.items()} == value["sums"]
 
 
-@given(st.decimals(-(10**14), 10**14, places=4).map(float))
+@given(st.integers(2, 6).flatmap(lambda places: st.decimals(-(10**14), 10**14, places=places)).map(float))
 def test_money_is_counted_as_its_decimal_notation_says(amount: float) -> None:
-    assert in_units(amount) == Decimal(str(amount)).scaleb(4)
+    assert in_units(amount) == Decimal(str(amount)).scaleb(4).quantize(Decimal(1), ROUND_HALF_EVEN)
+
+
+def test_the_largest_number_that_is_taken_is_counted_exactly() -> None:
+    assert in_units(9.87e29) == 987 * 10**31

@@ -38,8 +38,9 @@ Add = Callable[[Totals, int, Any], None]
 UNITS: Final = 10_000
 RELATIVE_ACCURACY: Final = 0.01
 SKETCH_KIND: Final = "ddsketch.v1"
-_EXACT_BELOW: Final = 2.0**53 / UNITS
-_PLACES: Final = Decimal(1)
+# Below this, what binary fractions are off by is far less than what tells a number of four decimals from a finer one.
+_EXACT_BELOW: Final = 2.0**45
+_NEAR: Final = 0.02
 
 
 @dataclass(slots=True)
@@ -86,9 +87,11 @@ class Kind(Protocol):
 def units(value: float) -> int:
     """A number in ten-thousandths, as its decimal notation says it; what is finer is rounded, half to even."""
     scaled = value * UNITS
-    if -_EXACT_BELOW * UNITS < scaled < _EXACT_BELOW * UNITS:
-        return round(scaled)
-    return int(Decimal(str(value)).scaleb(4).quantize(_PLACES, ROUND_HALF_EVEN))
+    if -_EXACT_BELOW < scaled < _EXACT_BELOW:
+        whole = round(scaled)
+        if -_NEAR < scaled - whole < _NEAR:
+            return whole
+    return int(Decimal(str(value)).scaleb(4).to_integral_value(ROUND_HALF_EVEN))
 
 
 class _Plain:
