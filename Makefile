@@ -6,9 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
-MEMBERS := schemas agents/toolkit agents/risk agents/session services/runtime services/producer services/enricher services/writer services/bedrock-local services/admin deploy/local
+MEMBERS := schemas agents/toolkit agents/risk agents/session services/runtime services/producer services/enricher services/processor services/writer services/bedrock-local services/admin deploy/local
 PROJECTS := $(MEMBERS:%=%/pyproject.toml)
-IMAGES := producer enricher writer bedrock-local admin
+IMAGES := producer enricher processor writer bedrock-local admin
 SOURCES := $(MEMBERS:%=%/src)
 EVENTS ?= 20000
 CHAOS ?= 0
@@ -69,6 +69,9 @@ check: $(READY) ## Lint, format, types, import rules, contracts, size budgets
 	@if cargo clippy --version >/dev/null 2>&1; then cd native && cargo fmt --check && cargo clippy --quiet --release --target-dir ../build/cargo; \
 	  else echo "no cargo with clippy and rustfmt: native/ is not checked"; fi
 
+check-windows: $(READY) ## The processor's windows beside a batch computation, with processors killed (build/check/)
+	$(BIN)/python -m tests.check.windows
+
 test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on real Kafka and a real registry (JOBS=2 at a time, each with brokers of its own)
 	@$(if $(HAS_CARGO),,echo "no cargo: the writer is tested with fastavro alone")
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
@@ -93,6 +96,9 @@ bench-writer: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## The writer beside its lim
 
 bench-enricher: $(READY) ## The enricher beside a naive agent loop (LONG=1: half an hour)
 	$(BIN)/python -m tests.bench.enricher $(FORM)
+
+bench-processor: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## The processor beside a bare loop; many accounts, and their restoration
+	$(BIN)/python -m tests.bench.processor
 
 chaos-enricher: $(READY) ## Kill enrichers at random; throttle the model; run out of budget (LONG=1: longer)
 	$(BIN)/python -m tests.chaos.enricher $(FORM)

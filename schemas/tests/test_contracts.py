@@ -8,8 +8,17 @@ from typing import Any
 import pytest
 import yaml
 from fastavro.validation import validate
-from headgate_schemas import ContractError, Contracts, RecordSchema, check_contracts, compile_rules, strip_logical_types
-from headgate_schemas.records import parse_record
+from headgate_schemas import (
+    ContractError,
+    Contracts,
+    RecordSchema,
+    check_contracts,
+    compile_rules,
+    incompatibilities,
+    project,
+    strip_logical_types,
+)
+from headgate_schemas.records import parse_record, walk_fields
 
 SHIPPED = Path(__file__).parents[1]
 PARTS = ("avro", "topics", "sets", "examples")
@@ -353,3 +362,20 @@ def test_the_types_of_a_topics_events_are_those_a_rule_lists_for_all(
 def test_the_types_of_a_topics_events_may_be_a_named_set(folder: Path) -> None:
     change_topic(folder, fields={"key": None, "type": "event_type"}, rules=[{**TYPES, "one_of_set": "iso_4217"}])
     assert {"EUR", "USD"} < (Contracts.load(folder).topic("raw-events").event_types or set())
+
+
+def test_a_projected_record_has_the_fields_on_its_paths_and_no_others() -> None:
+    record = Contracts.load().record("agent_enriched_event")
+    projected = project(record, ["event_id", "payload.attributes.amount", "agent_metadata.session.intent"])
+    assert [path for path, _ in walk_fields(projected.raw)] == [
+        "event_id",
+        "payload",
+        "payload.attributes",
+        "payload.attributes.amount",
+        "agent_metadata",
+        "agent_metadata.session",
+        "agent_metadata.session.intent",
+    ]
+    assert incompatibilities(projected.raw, record.raw) == []
+    with pytest.raises(ContractError, match=r"agent_enriched_event\.v1 has no field payload\.amount"):
+        project(record, ["payload.amount"])

@@ -46,14 +46,14 @@ def test_every_dead_letter_topic_is_stored_in_one_table() -> None:
 
 def test_topics_of_one_table_have_one_record(folder: Path) -> None:
     assert problems(folder, "raw-events", table={"name": "lakehouse.dead_letters"}) == (
-        "raw-events.yaml: record: lakehouse.dead_letters is also the table of decision-divergences.dlq, whose record is "
+        "raw-events.yaml: record: lakehouse.dead_letters is also the table of account-profiles.dlq, whose record is "
         "dead_letter; topics of one table have one record"
     )
 
 
 def test_topics_of_one_table_say_the_same_about_it(folder: Path) -> None:
     assert problems(folder, "raw-events.dlq", table={"name": "lakehouse.dead_letters"}) == (
-        "raw-events.dlq.yaml: table: decision-divergences.dlq.yaml describes lakehouse.dead_letters otherwise; topics of "
+        "raw-events.dlq.yaml: table: account-profiles.dlq.yaml describes lakehouse.dead_letters otherwise; topics of "
         "one table say the same about it"
     )
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from headgate_local.figures import write_figures
 from headgate_runtime.avro import Decoder, Encoder
+from headgate_runtime.native import installed_decoder
 from headgate_runtime.records import Record
+from headgate_runtime.strict import StrictDecoder
 from headgate_runtime.testing import MemoryRegistry
 from headgate_schemas import Contracts, compile_rules
 from headgate_schemas.records import parse_record
 from headgate_writer.columnar import ColumnDecoder
 from headgate_writer.decode import BatchDecoder
-from headgate_writer.native import installed_decoder
 from headgate_writer.schema import decoded_schema
-from headgate_writer.strict import StrictDecoder
 
 from tests.bench.figure_table import print_figures, rounded
 from tests.bench.writer import TOPIC, varied

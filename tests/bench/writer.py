@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import yaml
 from headgate_local.demo.report import percentile
 from headgate_local.stack import Stack
+from headgate_runtime.native import installed_decoder
 from headgate_schemas import Contracts
-from headgate_writer.native import installed_decoder
 
 from tests.bench import maintenance
 from tests.bench.figure_table import rounded

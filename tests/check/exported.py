@@ -10,6 +10,7 @@ from headgate_enricher.mcp.metrics import McpMetrics
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.reviews.metrics import ReviewsMetrics
 from headgate_enricher.shadow.metrics import ShadowMetrics
+from headgate_processor.metrics import ProcessorMetrics
 from headgate_producer.metrics import ProducerMetrics
 from headgate_runtime.lineage import LineageMetrics
 from headgate_runtime.metrics import Metrics
@@ -26,6 +27,7 @@ SECTIONS: Mapping[str, list[Callable[[Metrics], Any]]] = {
     "Producer": [ProducerMetrics],
     "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics, McpMetrics, ShadowMetrics],
     "Reviews": [ReviewsMetrics],
+    "Processor": [ProcessorMetrics],
     "Writer": [WriterMetrics, LineageMetrics, MaintenanceMetrics],
 }
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from headgate_runtime.kafka.producer import KafkaProducer
+from headgate_runtime.native import installed_decoder
 from headgate_runtime.records import OutgoingRecord
 from headgate_runtime.testing import eventually
-from headgate_writer.native import installed_decoder
 
 from tests.integration.writers import World, contract_break, running
 

@@ -7,8 +7,8 @@ from headgate_schemas.errors import ContractError
 from headgate_schemas.examples import parse_value
 from headgate_schemas.paths import Getter, field_getter, texts_getter, with_replaced
 from headgate_schemas.pii import Treatments, treatments
-from headgate_schemas.records import RecordSchema, strip_logical_types
-from headgate_schemas.rules import Violation, compile_rules
+from headgate_schemas.records import RecordSchema, project, strip_logical_types
+from headgate_schemas.rules import Violation, compile_rules, compile_value_rules
 from headgate_schemas.topics import PartitionField, PiiPolicy, RowVersions, Rule, TableContract, TopicContract
 from headgate_schemas.views import latest_rows, latest_view
 
@@ -28,11 +28,13 @@ __all__ = [
     "Violation",
     "check_contracts",
     "compile_rules",
+    "compile_value_rules",
     "field_getter",
     "incompatibilities",
     "latest_rows",
     "latest_view",
     "parse_value",
+    "project",
     "strip_logical_types",
     "texts_getter",
     "treatments",

@@ -13,7 +13,7 @@ from fastavro.schema import SchemaParseException, UnknownType, to_parsing_canoni
 from headgate_schemas.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 _FILE_NAME = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
@@ -69,6 +69,41 @@ class RecordSchema:
                 return None
             schema = found[0]
         return schema
+
+
+def project(record: RecordSchema, paths: Collection[str]) -> RecordSchema:
+    """The record with no more fields than those at the paths: a reader of it passes over all others.
+
+    Args:
+        record: The record.
+        paths: Dotted paths of fields.
+
+    Raises:
+        ContractError: The record has no such field.
+    """
+    for path in paths:
+        if record.field_type(path) is None:
+            raise ContractError(f"{record.label} has no field {path}")
+    return parse_record(
+        record.name, record.version, _projected(record.schema, {tuple(each.split(".")) for each in paths})
+    )
+
+
+def _projected(schema: Any, paths: set[tuple[str, ...]]) -> Any:
+    """A schema in JSON form with the fields that lie on the paths; a path that ends takes the whole field."""
+    if () in paths:
+        return schema
+    if isinstance(schema, list):
+        return [branch if branch == "null" else _projected(branch, paths) for branch in schema]
+    inside: dict[str, set[tuple[str, ...]]] = {}
+    for first, *rest in paths:
+        inside.setdefault(first, set()).add(tuple(rest))
+    fields = [
+        {**field, "type": _projected(field["type"], inside[field["name"]])}
+        for field in schema["fields"]
+        if field["name"] in inside
+    ]
+    return {**schema, "fields": fields}
 
 
 def parse_record(name: str, version: int, schema: dict[str, Any]) -> RecordSchema:

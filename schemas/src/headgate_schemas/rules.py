@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from headgate_schemas.topics import Rule, TopicContract
 
 Check = Callable[[Mapping[str, Any]], "Violation | None"]
+ValueCheck = Callable[[Sequence[Any]], "Violation | None"]
 Breaks = Callable[[Any], bool]
 
 _NUMBERS: frozenset[Any] = frozenset({int, float})  # by exact class: a boolean is no number
@@ -54,6 +55,23 @@ def compile_rules(topic: TopicContract, only: Callable[[Rule], bool] = lambda _:
         A function that gives the first broken rule in the contract's order, None where all hold. It takes any mapping,
         also one that is not of the topic's record.
     """
+    paths, check_values = compile_value_rules(topic, only)
+    getters = [field_getter(path) for path in paths]
+
+    def check(event: Mapping[str, Any]) -> Violation | None:
+        return check_values([get(event) for get in getters])
+
+    return check
+
+
+def compile_value_rules(
+    topic: TopicContract, only: Callable[[Rule], bool] = lambda _: True
+) -> tuple[tuple[str, ...], ValueCheck]:
+    """Compile a topic's rules as :func:`compile_rules`, for events whose fields are at hand already.
+
+    Returns:
+        Paths of fields, and a function of their values in this order.
+    """
     indexes: dict[str, int] = {}
 
     def index_of(path: str) -> int:
@@ -65,11 +83,9 @@ def compile_rules(topic: TopicContract, only: Callable[[Rule], bool] = lambda _:
         equals = rule.when.equals if rule.when else None
         value = index_of(rule.field)
         steps += [(value, breaks, when, equals, rule, demand) for breaks, demand in _constraints(rule)]
-    getters = [field_getter(path) for path in indexes]
 
-    def check(event: Mapping[str, Any]) -> Violation | None:
+    def check(values: Sequence[Any]) -> Violation | None:
         # Each field is read once; a condition is looked at only after its rule broke, which is rare.
-        values = [get(event) for get in getters]
         for index, breaks, when, equals, rule, demand in steps:
             value = values[index]
             if value is None:
@@ -81,7 +97,7 @@ def compile_rules(topic: TopicContract, only: Callable[[Rule], bool] = lambda _:
                 return _violation(rule, demand, value)
         return None
 
-    return check
+    return tuple(indexes), check
 
 
 def _constraints(rule: Rule) -> Iterator[tuple[Breaks | None, str]]:

@@ -11,12 +11,12 @@ from headgate_enricher.gateway.spending import Spent
 from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
-from headgate_enricher.outbox import Outbox
 from headgate_enricher.progress import Mark
 from headgate_enricher.routing import Decider, Routing
 from headgate_enricher.work import Answer
 from headgate_runtime.errors import UnavailableError, UndecodableError
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.outbox import Outbox
 from headgate_runtime.records import EARLIEST, OutgoingRecord, Record, TopicPartition
 from headgate_runtime.state import StateStore
 from headgate_schemas.agent import Decision, Event, GreyCase, Memory

@@ -13,10 +13,10 @@ from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.intake import Intake, PassedOverError, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
-from headgate_enricher.outbox import Outbox
 from headgate_enricher.work import AgentFaultError, Answer, Work
 from headgate_runtime.errors import ConfigurationError, UnavailableError
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.outbox import Outbox
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 from headgate_runtime.state import StateStore
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
-from headgate_enricher.outbox import Outbox, Output
 from headgate_enricher.routing import Decider
 from headgate_enricher.stages import Stages
 from headgate_enricher.tracing.assembly import traced_stages
 from headgate_enricher.work import Answer, Partition, Work
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.outbox import Outbox, Output
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 from headgate_runtime.testing import MemoryBroker
 from headgate_runtime.testing.producer import MemoryTransactionalProducer

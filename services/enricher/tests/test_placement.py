@@ -9,13 +9,13 @@ from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
-from headgate_enricher.outbox import Outbox
-from headgate_enricher.placement import LONGEST_BACKOFF_S
 from headgate_enricher.progress import Mark, encode_done
 from headgate_enricher.progress_log import ProgressLog
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.errors import UnavailableError
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.outbox import Outbox
+from headgate_runtime.placement import LONGEST_BACKOFF_S
 from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 from headgate_runtime.state import StateStore
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer, MemoryRegistry

@@ -6,13 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from headgate_enricher.outbox import LONGEST_BACKOFF_S
 from headgate_enricher.reviews.app import Clients, Topics, build_worker
 from headgate_enricher.reviews.config import Settings
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.errors import ConfigurationError, UnavailableError
 from headgate_runtime.kafka.admin import TopicInfo
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.outbox import LONGEST_BACKOFF_S
 from headgate_runtime.records import OutgoingRecord, TopicPartition
 from headgate_runtime.testing import MemoryBroker, MemoryConsumer, MemoryRegistry, MemoryTransactionalProducer
 from headgate_schemas import Contracts

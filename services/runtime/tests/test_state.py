@@ -228,3 +228,12 @@ def test_a_state_is_decoded_once_and_not_before_it_is_wanted(broker: MemoryBroke
     assert store.of(SOURCES[0])[0].get(b"good") == 7
     with pytest.raises(ValueError, match="Expecting value"):
         store.of(SOURCES[0])[0].get(b"bad")
+
+
+def test_what_is_restored_can_be_gone_through_encoded_wherever_it_is(tmp_path: Path) -> None:
+    state = PartitionState(NumberCodec(), Spill(tmp_path, "s"), 4)
+    for number, key in enumerate(KEYS):
+        state.restore(key, NumberCodec().dump(number))
+    assert state.on_disk > 0
+    assert dict(state.encoded()) == {key: NumberCodec().dump(number) for number, key in enumerate(KEYS)}
+    assert state.get(KEYS[0]) == 0

@@ -11,14 +11,14 @@ from confluent_kafka import Message
 from fastavro import schemaless_writer
 from headgate_runtime.avro import Decoder
 from headgate_runtime.kafka.consumer import lazy_records
+from headgate_runtime.native import installed_decoder
+from headgate_runtime.strict import StrictDecoder
 from headgate_runtime.testing import MemoryRegistry
 from headgate_schemas import RecordSchema, TopicContract, compile_rules
 from headgate_schemas.records import parse_record
 from headgate_writer.columnar import ColumnDecoder, plain_schema
 from headgate_writer.decode import BatchDecoder
-from headgate_writer.native import installed_decoder
 from headgate_writer.schema import decoded_schema
-from headgate_writer.strict import StrictDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.native import installed_decoder
 from headgate_runtime.testing import MemoryBroker, MemoryProducer
 from headgate_runtime.testing.registry import MemoryRegistry
 from headgate_writer.catalog import open_catalog
 from headgate_writer.config import Settings
 from headgate_writer.metrics import WriterMetrics
-from headgate_writer.native import installed_decoder
 from headgate_writer.outbox import Outbox
 from headgate_writer.tables import Tables
 

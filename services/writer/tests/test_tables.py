@@ -67,7 +67,7 @@ def test_every_example_of_a_stored_record_is_a_row(tables: Tables, registry: Mem
         (b"", "bad_magic"),
         (b"\x01\x00\x00\x00\x01x", "bad_magic"),
         (b"\x00\x00\x00\xff\xffx", "unknown_schema_id"),
-        (b"\x00\x00\x00\x00\x01", "schema_not_storable"),  # of another record
+        (b"\x00\x00\x00\x00\x02", "schema_not_storable"),  # of another record
     ],
 )
 @pytest.mark.parametrize("topic", ["enriched-events", "raw-events.dlq"])

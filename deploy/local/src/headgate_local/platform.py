@@ -67,6 +67,7 @@ class Replicas:
 SERVICES = (
     Replicas("enricher"),
     Replicas("reviews", module="headgate_enricher.reviews"),
+    Replicas("processor"),
     Replicas("writer"),
     Replicas("producer"),
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.deadletters import DeadLetters
+from headgate_runtime.outbox import Outbox
 from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_schemas import compile_rules, field_getter
 
@@ -17,7 +18,6 @@ from headgate_enricher.enrichment import Enrichment
 from headgate_enricher.gateway.errors import reason_of
 from headgate_enricher.intake import DecidedIntake, Intake, RoutedIntake
 from headgate_enricher.judge import Judge
-from headgate_enricher.outbox import Outbox
 from headgate_enricher.replay.deliberation import RecordedDeliberation, recorded
 from headgate_enricher.replay.enrichment import ReplayedEnrichment
 from headgate_enricher.review_requests import ReviewRequests

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import structlog
 from headgate_runtime.closing import closing
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.outbox import Outbox, Output
+from headgate_runtime.placement import Placement
 from headgate_runtime.records import EARLIEST
 from headgate_schemas.agent import Decision, GreyCase
 
 from headgate_enricher.deliberation import DEADLINE
 from headgate_enricher.gateway.spending import NOTHING_SPENT, Spent
 from headgate_enricher.intake import PassedOverError, RefusedError
-from headgate_enricher.outbox import Outbox, Output
-from headgate_enricher.placement import Placement
-from headgate_enricher.progress import PartitionProgress
+from headgate_enricher.progress import START, PartitionProgress
 from headgate_enricher.work import AgentFaultError, Answer, Partition, Work
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Dispatcher:
         self._progress_log = progress_log
         self._results = results
         self._memories = memories
-        self._placement = Placement(progress_log, consumer, self._restore, clock)
+        self._placement = Placement(progress_log, consumer, self._restore, START, clock)
         self._limits = limits
         self._metrics = metrics
         self._clock = clock

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from headgate_runtime.outbox import Outbox
     from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
     from headgate_schemas.agent import Decision, Event, GreyCase
 
     from headgate_enricher.gateway.spending import Spent
     from headgate_enricher.model_thread import Ask
-    from headgate_enricher.outbox import Outbox
     from headgate_enricher.progress import PartitionProgress
     from headgate_enricher.routing import Decider
     from headgate_enricher.work import Answer, Work

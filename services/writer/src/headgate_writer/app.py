@@ -15,6 +15,7 @@ from headgate_runtime.kafka.consumer import KafkaConsumer
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.native import installed_decoder
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
 from headgate_schemas import ContractError, Contracts
@@ -24,7 +25,6 @@ from headgate_writer.control import writer_router
 from headgate_writer.errors import Acceptance
 from headgate_writer.maintenance.composition import upkeep_of
 from headgate_writer.metrics import WriterMetrics
-from headgate_writer.native import installed_decoder
 from headgate_writer.outbox import Outbox
 from headgate_writer.parking import Parking
 from headgate_writer.personal import read_key

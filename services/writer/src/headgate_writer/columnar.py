@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from functools import reduce
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import structlog
-from fastavro.schema import expand_schema
-from headgate_runtime.avro import framed_schema_id
-from headgate_runtime.errors import UndecodableError
-from headgate_schemas import incompatibilities
+from headgate_runtime.native import NativeColumns
 
 from headgate_writer.column_rules import ColumnRules, column_of
 from headgate_writer.schema import decoded_schema, instants, stored_schema, with_leaves
@@ -22,15 +16,9 @@ from headgate_writer.schema import decoded_schema, instants, stored_schema, with
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import headgate_avro
+    from headgate_runtime.native import MakeNative
+    from headgate_runtime.strict import WriterSchemas
     from headgate_schemas import RecordSchema, TopicContract
-
-    from headgate_writer.strict import WriterSchemas
-
-_log = structlog.get_logger()
-
-# Makes the native decoder of a reader's schema, as JSON, and its columns.
-MakeNative = Callable[[str, pa.Schema], "headgate_avro.Decoder"]
 
 # The years a calendar date can be named in, in seconds since the epoch; the second bound is no longer within.
 _CALENDAR_S: Final = (-62_135_596_800, 253_402_300_800)
@@ -57,19 +45,16 @@ class ColumnDecoder:
             schemas: Schemas of writers by id.
             record: What the topic's values are read as.
             contract: Its rules hold for every row.
-            make_native: As :func:`headgate_writer.native.installed_decoder` gives it.
+            make_native: As :func:`headgate_runtime.native.installed_decoder` gives it.
         """
         decoded = decoded_schema(record)
         stored = stored_schema(decoded)
         self.columns = pa.schema(list(stored)[: len(decoded)])
-        self._record = record
-        self._schemas = schemas
         self._decoded = decoded
         self._plain = plain_schema(decoded)
-        self._native = make_native(_in_full(record.raw), self._plain)
+        self._native = NativeColumns(schemas, record, self._plain, make_native)
         self._rules = ColumnRules(contract, self._plain)
         self._calendar = [(path, *_calendar(decoded, path)) for path in instants(decoded)]
-        self._met: set[int] = set()
 
     def decode(self, values: Sequence[bytes | None]) -> tuple[pa.Table, pa.BooleanArray]:
         """Decode framed values.
@@ -81,12 +66,9 @@ class ColumnDecoder:
             UnavailableError: The registry is needed and away; nothing was decoded.
         """
         batches, refused = self._native.decode(values)
-        if self._met_new(values, refused):
-            batches, refused = self._native.decode(values)
         decoded = pa.repeat(pa.scalar(True), len(values))  # noqa: FBT003
         if refused:
-            wrong = {index for index, _, _ in refused}
-            decoded = pa.array([index not in wrong for index in range(len(values))])
+            decoded = pa.array([index not in refused for index in range(len(values))])
         good = pa.chunked_array([self._good(batch) for batch in batches], pa.bool_()).combine_chunks()
         rows = pa.Table.from_batches(batches, self._plain)
         if not pc.all(good, min_count=0).as_py():
@@ -107,33 +89,6 @@ class ColumnDecoder:
             column = column_of(rows, path)
             off = pc.or_(pc.less(column, earliest), pc.greater_equal(column, end))
             yield pc.fill_null(off, False) if off.null_count else off  # noqa: FBT003
-
-    def _met_new(self, values: Sequence[bytes | None], refused: Sequence[tuple[int, str, str]]) -> bool:
-        """Add schemas met for the first time; tell whether there are any to decode with."""
-        unknown = [values[index] for index, cause, _ in refused if cause == "unknown_schema_id"]
-        schema_ids = {framed_schema_id(value) for value in unknown if value is not None} - self._met
-        added = [self._add(schema_id) for schema_id in sorted(schema_ids)]
-        return any(added)
-
-    def _add(self, schema_id: int) -> bool:
-        try:
-            schema = self._schemas.writer_schema(schema_id)
-        except UndecodableError:
-            return False  # the reference asks again, and says so of each record
-        self._met.add(schema_id)
-        try:
-            if problems := incompatibilities(self._record.raw, schema):
-                raise ValueError(str(problems[0]))  # noqa: TRY301 - one way out for all that does not fit
-            self._native.add_writer_schema(schema_id, _in_full(schema))
-        except Exception as error:  # noqa: BLE001 - a foreign schema fails in as many ways as a datum
-            _log.warning("schema not decoded natively", record=self._record.label, schema_id=schema_id, why=str(error))
-            return False
-        return True
-
-
-def _in_full(schema: Mapping[str, Any]) -> str:
-    """A parsed schema as JSON, every named type in full wherever it stands."""
-    return json.dumps(expand_schema({key: value for key, value in schema.items() if not key.startswith("__")}))
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:

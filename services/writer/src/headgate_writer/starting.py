@@ -19,9 +19,10 @@ def preload(settings: Settings) -> None:
     Raises:
         ConfigurationError: There is no such catalog.
     """
+    from headgate_runtime.native import installed_decoder  # noqa: PLC0415
+
     from headgate_writer import app  # noqa: F401, PLC0415 - see the module
     from headgate_writer.catalog import catalog_client  # noqa: PLC0415
-    from headgate_writer.native import installed_decoder  # noqa: PLC0415
 
     import_module("pyiceberg_core.transform")  # pyiceberg's, for partition values
     catalog_client(settings.catalog.get("type"))

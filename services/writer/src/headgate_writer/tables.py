@@ -13,6 +13,7 @@ from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.deadletters import DeadLetters
 from headgate_runtime.errors import ConfigurationError
 from headgate_runtime.records import ENVELOPE_BYTES
+from headgate_runtime.strict import StrictDecoder
 from headgate_schemas import ContractError, Contracts, TopicContract, compile_rules
 from opentelemetry.trace import get_tracer
 
@@ -28,17 +29,16 @@ from headgate_writer.policy import CommitPolicy
 from headgate_writer.reader import TableReader
 from headgate_writer.schema import decoded_schema, stored_schema
 from headgate_writer.sink import Sink, SinkParts
-from headgate_writer.strict import StrictDecoder
 from headgate_writer.tracing import TracedSink
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from headgate_runtime.native import MakeNative
     from headgate_runtime.registry import SchemaRegistry
     from headgate_schemas import RecordSchema, TableContract
     from pyiceberg.catalog import Catalog
 
-    from headgate_writer.columnar import MakeNative
     from headgate_writer.config import Settings
     from headgate_writer.errors import Acceptance
     from headgate_writer.lineage.assembly import WriterLineage

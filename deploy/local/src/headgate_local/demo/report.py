@@ -35,6 +35,7 @@ class DemoReport:
         expected_events: How many events the demo sent.
         dead_letters: Records in the dead-letter topics.
         freshness_ms: Commit time less produce time of every row whose snapshot is still known, ascending.
+        metric_rows: Windows over decisions in their table; those of the last half hour are not over yet.
         kills: How often each service was killed.
         kills_before_last_row: How many of these kills came while rows were still missing.
         elapsed_s: From the first event sent until the last was queryable.
@@ -48,6 +49,7 @@ class DemoReport:
     freshness_ms: Sequence[float]
     elapsed_s: float
     total_s: float
+    metric_rows: int = 0
     kills: dict[str, int] = field(default_factory=dict)
     kills_before_last_row: int = 0
 
@@ -90,6 +92,7 @@ class DemoReport:
                 "answered": len(self.reviewed.answers),
                 "later_rows": c.later_rows,
             },
+            "decision_metric_rows": self.metric_rows,
             "model_calls": c.totals["model_calls"],
             "input_tokens": c.totals["input_tokens"],
             "output_tokens": c.totals["output_tokens"],

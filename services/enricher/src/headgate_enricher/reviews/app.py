@@ -17,6 +17,7 @@ from headgate_runtime.kafka.ranges import read_range
 from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
 from headgate_runtime.loop import Loop
 from headgate_runtime.metrics import Metrics
+from headgate_runtime.outbox import Outbox
 from headgate_runtime.records import ENVELOPE_BYTES
 from headgate_runtime.registry import ConfluentRegistry
 from headgate_runtime.service import Service
@@ -24,7 +25,6 @@ from headgate_runtime.state import StateStore
 from headgate_schemas import ContractError, Contracts, compile_rules, field_getter
 
 from headgate_enricher.intake import Intake
-from headgate_enricher.outbox import Outbox
 from headgate_enricher.reviews.metrics import ReviewsMetrics
 from headgate_enricher.reviews.revision import Reviser, Target
 from headgate_enricher.reviews.state import RevisionCodec

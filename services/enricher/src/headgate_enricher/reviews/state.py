@@ -1,4 +1,4 @@
-"""The last revision of each event, as a record of the compacted topic it is kept in, and where partitions start."""
+"""The last revision of each event, as a record of the compacted topic it is kept in."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from typing import TYPE_CHECKING
 
 from headgate_runtime.errors import ConfigurationError, UndecodableError
 
-from headgate_enricher.progress import Mark
 from headgate_enricher.reviews.revision import Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import Any
-
-    from headgate_runtime.kafka.protocols import RecordConsumer
-    from headgate_runtime.records import TopicPartition
 
 
 class RevisionCodec:
@@ -48,12 +44,3 @@ class RevisionCodec:
                 f"The last revision of an event cannot be read ({error}). Register the schema of the revisions topic again."
             ) from error
         return Revision(decoded["revision"], decoded["outcome_offset"])
-
-
-class CommittedOffsets:
-    """Where a group that works in order has left its partitions: at its committed offsets."""
-
-    @staticmethod
-    def load(partitions: Sequence[TopicPartition], consumer: RecordConsumer) -> dict[TopicPartition, Mark]:
-        """The marks to start from; asking for them waits for the last owner's pending transaction."""
-        return {source: Mark(offset, b"") for source, offset in consumer.committed(partitions).items()}

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from headgate_runtime.closing import closing
 from headgate_runtime.errors import UnavailableError
+from headgate_runtime.outbox import Outbox, Output
+from headgate_runtime.placement import CommittedOffsets, Offset, Placement
 from headgate_runtime.records import EARLIEST
 
 from headgate_enricher.intake import Intake, RefusedError
-from headgate_enricher.outbox import Outbox, Output
-from headgate_enricher.placement import Placement
 from headgate_enricher.reviews.revision import Reviser, Revision
-from headgate_enricher.reviews.state import CommittedOffsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from headgate_runtime.state import PartitionState, StateStore
     from headgate_schemas import Getter
 
-    from headgate_enricher.progress import Mark
     from headgate_enricher.reviews.metrics import ReviewsMetrics
 
 INTAKE_BACKOFF_S = 1.0
@@ -99,7 +97,7 @@ class ReviewsWorker:
         self._max_backlog = max_backlog
         self._clock = clock
         self._now_ms = now_ms
-        self._placement = Placement(CommittedOffsets(), consumer, self._restore, clock)
+        self._placement = Placement(CommittedOffsets(), consumer, self._restore, Offset(0), clock)
         self._assigned: dict[TopicPartition, Assigned] = {}
         self._inbox: deque[Record] = deque()
         self._intake_resume_s = self._commit_due_s = float("-inf")
@@ -164,7 +162,7 @@ class ReviewsWorker:
         with closing(self._revisions.close, "revisions"):
             self._outbox.close()
 
-    def _restore(self, marks: Mapping[TopicPartition, Mark]) -> dict[TopicPartition, Assigned]:
+    def _restore(self, marks: Mapping[TopicPartition, Offset]) -> dict[TopicPartition, Assigned]:
         """Read back the revisions of new partitions; after their marks, for from then on the last owner commits no more."""
         self._revisions.drop(marks)  # what an earlier try has read
         self._revisions.assign(list(marks))

@@ -6,22 +6,21 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
+from headgate_runtime.outbox import Outbox
 from headgate_runtime.tracing import with_traceparent
 from headgate_runtime.tracing.spans import current_span, fail
-
-from headgate_enricher.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from headgate_runtime.kafka.protocols import TransactionalProducer
+    from headgate_runtime.outbox import Output
     from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
     from headgate_schemas.agent import Decision, GreyCase
     from opentelemetry.trace import Tracer
 
     from headgate_enricher.gateway.spending import Spent
     from headgate_enricher.model_thread import Ask
-    from headgate_enricher.outbox import Output
     from headgate_enricher.stages import Enriching, Judging, Letters
     from headgate_enricher.tracing.events import EventSpans
     from headgate_enricher.work import Answer, Work

@@ -6,6 +6,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from headgate_runtime.state.spill import Spill
 
 State = TypeVar("State")
@@ -100,6 +102,15 @@ class PartitionState(Generic[State]):
         if value is not None:
             self._restored[key] = value
             self._make_room()
+
+    def encoded(self) -> Iterator[tuple[bytes, bytes]]:
+        """Give every key with its encoded state, as restored, before anything else is done with the partition.
+
+        Raises:
+            UnavailableError: What is on disk cannot be read.
+        """
+        yield from self._restored.items()
+        yield from self._spill.items()
 
     def resize(self, capacity: int) -> None:
         """Set the most keys in memory; takes effect with the next key."""

@@ -60,6 +60,12 @@ class Spill:
         value: bytes = found[0]
         return value
 
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Give all keys with their values, in no order; nothing may be written or taken meanwhile; raises as ``write``."""
+        if self._scratch is not None:
+            with self._explained():
+                yield from self._scratch.database.execute("SELECT key, value FROM state")
+
     def close(self) -> None:
         """Remove the file."""
         if self._scratch is not None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 import structlog
-from headgate_runtime.errors import UnavailableError
 
-from headgate_enricher.progress import START
+from headgate_runtime.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,23 +14,48 @@ if TYPE_CHECKING:
     from headgate_runtime.kafka.protocols import RecordConsumer
     from headgate_runtime.records import TopicPartition
 
-    from headgate_enricher.progress import Mark
-
-Placed = TypeVar("Placed")
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 5.0
 
 logger = structlog.get_logger(__name__)
 
 
-class Marks(Protocol):
+class Place(Protocol):
+    """Where a partition is to be read from."""
+
+    @property
+    def watermark(self) -> int:
+        """Everything below this offset is done."""
+
+
+PlaceT = TypeVar("PlaceT", bound=Place)
+Known_co = TypeVar("Known_co", bound=Place, covariant=True)
+Placed = TypeVar("Placed")
+
+
+class Marks(Protocol[Known_co]):
     """Knows how far partitions are."""
 
-    def load(self, partitions: Sequence[TopicPartition], consumer: RecordConsumer) -> Mapping[TopicPartition, Mark]:
+    def load(self, partitions: Sequence[TopicPartition], consumer: RecordConsumer) -> Mapping[TopicPartition, Known_co]:
         """The marks to start from; absent where the group has never committed."""
 
 
-class Placement(Generic[Placed]):
+class Offset(NamedTuple):
+    """The place of a partition whose records are done in order."""
+
+    watermark: int
+
+
+class CommittedOffsets:
+    """Where a group that works in order has left its partitions: at its committed offsets."""
+
+    @staticmethod
+    def load(partitions: Sequence[TopicPartition], consumer: RecordConsumer) -> dict[TopicPartition, Offset]:
+        """The marks to start from; asking for them waits for the last owner's pending transaction."""
+        return {source: Offset(offset) for source, offset in consumer.committed(partitions).items()}
+
+
+class Placement(Generic[PlaceT, Placed]):
     """Finds out where new partitions are to be read from, as often as that takes.
 
     The answer may stay away for as long as a transaction that the last owner died with is open. Waiting for it inside
@@ -41,19 +65,22 @@ class Placement(Generic[Placed]):
         marks: Knows how far partitions are.
         consumer: The group member that owns them.
         restore: Reads back what belongs to partitions at their marks; called again after it raised UnavailableError.
+        start: The mark of a partition that has none.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
-        marks: Marks,
+        marks: Marks[PlaceT],
         consumer: RecordConsumer,
-        restore: Callable[[Mapping[TopicPartition, Mark]], Mapping[TopicPartition, Placed]],
+        restore: Callable[[Mapping[TopicPartition, PlaceT]], Mapping[TopicPartition, Placed]],
+        start: PlaceT,
         clock: Callable[[], float],
     ) -> None:
         self._marks = marks
         self._consumer = consumer
         self._restore = restore
+        self._start = start
         self._clock = clock
         self._since_s: dict[TopicPartition, float] = {}
         self._backoff_s = FIRST_BACKOFF_S
@@ -108,7 +135,7 @@ class Placement(Generic[Placed]):
         waiting = sorted(self._since_s)
         marks = self._marks.load(waiting, self._consumer)
         begins = self._consumer.begin_offsets([source for source in waiting if source not in marks])
-        restored = self._restore({source: marks.get(source, START) for source in waiting})
+        restored = self._restore({source: marks.get(source, self._start) for source in waiting})
         for source in waiting:
             mark = marks.get(source)
             self._consumer.seek(source, mark.watermark if mark else begins[source])

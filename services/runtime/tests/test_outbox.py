@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from headgate_enricher.outbox import Outbox, Output
 from headgate_runtime.errors import FencedError, UnavailableError
+from headgate_runtime.outbox import Outbox, Output
 from headgate_runtime.records import OutgoingRecord, TopicPartition
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_what_asks_a_person_goes_along_with_its_output_and_is_none_itself() -> N
     transactions = FaultyTransactions()
     outbox = Outbox(transactions)
     asking = output(b"1")
-    asking.review = OutgoingRecord("reviews", b"k", b"why")
+    asking.beside = OutgoingRecord("reviews", b"k", b"why")
     outbox.put(asking)
     outbox.put(output(b"2"))
     assert len(commit(outbox) or ()) == 2

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+
 from headgate_runtime.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ class Output:
         source: Partition its input came from.
         arrived_ms: Timestamp of the input record, milliseconds since the epoch.
         record: What is produced.
-        review: What is produced along with it, to ask a person; None where nobody is asked.
+        beside: What is produced along with it, such as the request that a person look at it; None where nothing is.
     """
 
     source: TopicPartition
     arrived_ms: int
     record: OutgoingRecord
-    review: OutgoingRecord | None = None
+    beside: OutgoingRecord | None = None
 
 
 class Outbox:
@@ -126,8 +127,8 @@ class Outbox:
         for index in range(self._sent, len(self._outputs)):
             output = self._outputs[index]
             self._transactions.send(output.record)
-            if output.review is not None:
-                self._transactions.send(output.review)
+            if output.beside is not None:
+                self._transactions.send(output.beside)
         self._sent = len(self._outputs)
 
     def _attempt(self, step: Callable[[], None]) -> bool:
