@@ -27,6 +27,8 @@ NATIVE_SOURCES := $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject
 # Whatever is missing of Rust and Go is not fetched: it is the machine's to have.
 export RUSTUP_AUTO_INSTALL := 0
 export GOTOOLCHAIN := local
+export VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' services/runtime/pyproject.toml)
+export REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 HAS_CARGO := $(shell RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1 && echo 1)
 
 # Every target in small letters is a step, whatever files there are.
@@ -37,13 +39,13 @@ help: ## List the targets
 
 setup: $(READY) ## Make .venv with everything locked and installed
 
-$(READY): requirements/uv.txt requirements/dev.txt requirements/demo.txt requirements/workspace.txt $(PROJECTS)
+$(READY): requirements/uv.txt requirements/dev.txt requirements/demo.txt requirements/stores.txt requirements/workspace.txt $(PROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headgate needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3 ...")'
 	@echo "Setting up .venv (once; takes a minute where nothing is cached) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
-	@$(INSTALL) --no-deps --require-hashes -r requirements/demo.txt
+	@$(INSTALL) --no-deps --require-hashes -r requirements/demo.txt -r requirements/stores.txt
 	@$(INSTALL) --no-deps --no-build-isolation -r requirements/workspace.txt
 	@touch $(READY)
 
@@ -147,7 +149,20 @@ values-eks: ## Write the chart's values that only the applied AWS account knows 
 	terraform -chdir=deploy/terraform output -raw helm_values > build/values-eks.partial
 	@mv build/values-eks.partial build/values-eks.generated.yaml
 
+images: ## Build all container images with Docker, tagged with the project's version
+	docker buildx bake
+
+sbom: $(READY) ## List what is in each image (build/sbom/, CycloneDX)
+	@$(INSTALL) --no-deps --require-hashes -r requirements/images.txt
+	@mkdir -p build/sbom
+	@for image in $(IMAGES) demo; do echo "$$image"; SYFT_CHECK_FOR_APP_UPDATE=false $(BIN)/syft scan --quiet \
+	  docker:headgate-$$image:$(VERSION) --output cyclonedx-json=build/sbom/$$image.json; done
+
+compose-secrets: ## Make the secrets of docker compose in .secrets/ where they are missing
+	@$(PYTHON) deploy/compose/make_secrets.py
+
 verify-deploy: $(READY) ## Everything that is installed from: images, compose, chart, Terraform, alerts (PART=helm: one)
+	@$(INSTALL) --no-deps --require-hashes -r requirements/images.txt
 	$(BIN)/python -m tests.deploy $(PART)
 
 cost-docs: $(READY) ## Write the calculated tables of docs/cost.md and docs/scale.md anew
@@ -166,15 +181,22 @@ smoke-llama: $(READY) ## Ten events to a real small language model; installs 130
 	$(BIN)/python -m tests.smoke.llama
 
 lock: $(READY) ## Resolve all requirements anew, with hashes
-	@for name in uv demo llama native spark; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	@for name in uv demo stores images llama native spark; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-deps requirements/$$name.in -o requirements/$$name.txt; done
 	@own=$$(sed -n 's/^name = "\(headgate-.*\)"/--no-emit-package \1/p' $(PROJECTS) | tr '\n' ' '); \
 	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url $$own"; \
 	$$compile requirements/dev.in $(PROJECTS) -o requirements/dev.txt; \
+	$$compile -c requirements/dev.txt requirements/build.in -o requirements/build.txt; \
 	for image in $(IMAGES); do \
-	  extra=$$([ $$image = enricher ] && echo agents/risk/pyproject.toml agents/session/pyproject.toml || true); \
-	  $$compile -c requirements/dev.txt services/$$image/pyproject.toml $$extra -o requirements/$$image.txt; \
-	done
+	  case $$image in \
+	    enricher) also="agents/risk/pyproject.toml agents/session/pyproject.toml";; \
+	    admin) also=services/writer/pyproject.toml;; \
+	    *) also=;; \
+	  esac; \
+	  $$compile -c requirements/dev.txt services/$$image/pyproject.toml $$also -o requirements/$$image.txt; \
+	done; \
+	$$compile -c requirements/dev.txt deploy/local/pyproject.toml services/admin/pyproject.toml services/producer/pyproject.toml \
+	  -o requirements/local.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	  requirements/deploy.in -o requirements/deploy.txt
 

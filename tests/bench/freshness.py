@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 from headgate_local.demo.report import percentile
 from headgate_local.demo.run import DemoOptions, DemoRun
+from headgate_local.demo.site import OwnSite
 from headgate_local.figures import write_figures
 from headgate_local.progress import PlainProgress
 from headgate_writer.config import Settings
@@ -36,7 +37,8 @@ def main() -> int:
     arguments = parser.parse_args()
     options = DemoOptions(events=arguments.events, rate=arguments.rate, model_outage=False)
     with tempfile.TemporaryDirectory() as scratch:
-        report = DemoRun(options, Path(scratch) / "run", PlainProgress(sys.stderr)).execute()
+        folder, progress = Path(scratch) / "run", PlainProgress(sys.stderr)
+        report = DemoRun(options, folder, OwnSite(folder, progress), progress.say).execute()
         idle_commit_ms = _idle_commit_ms(Path(scratch))
     if report.unmeasured:
         raise RuntimeError(

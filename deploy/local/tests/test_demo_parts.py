@@ -15,7 +15,7 @@ from headgate_local.demo.lakehouse import freshness_ms, open_table
 from headgate_local.demo.query import query
 from headgate_local.demo.report import DemoReport
 from headgate_local.demo.reviewer import Reviewed, answer_some
-from headgate_local.demo.run import discard
+from headgate_local.demo.site import discard
 from headgate_local.demo.verify import Comparison, Later
 from headgate_local.folder import FolderLock, InUseError, StackError
 from headgate_local.stack import Stack

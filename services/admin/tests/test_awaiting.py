@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from headgate_admin import awaiting
-from headgate_admin.awaiting import missing, topics_of, wait
+from headgate_admin.awaiting import demand, missing, topics_of
 from headgate_admin.schemas.plan import apply_subjects, plan_subjects, read_subjects
 from headgate_runtime.errors import ConfigurationError, UnavailableError
 from headgate_runtime.testing.registry import MemoryRegistry
@@ -26,11 +26,6 @@ def complete() -> tuple[dict[str, MemoryTopic], MemoryRegistry]:
     registry = MemoryRegistry()
     apply_subjects(plan_subjects(CONTRACTS, read_subjects(CONTRACTS, registry)), registry)
     return {topic.topic: MemoryTopic(topic.partitions) for topic in CONTRACTS.topics.values()}, registry
-
-
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(awaiting, "POLL_S", 0.0)
 
 
 def test_a_service_uses_the_topics_whose_contracts_name_it() -> None:
@@ -57,19 +52,10 @@ def test_topics_partitions_and_schemas_that_are_not_there_are_named() -> None:
     assert "schema review_revision.v1 in review-revisions-value" in lacks
 
 
-def test_what_is_missing_is_said_once_and_waited_for() -> None:
-    looks = iter([["topic a", "topic b"], ["topic b"], ["topic b"], []])
-    said: list[str] = []
-    wait(lambda: next(looks), said.append, 60)
-    assert said == ["waiting for topic a, topic b", "waiting for topic b"]
-
-
-def test_a_broker_that_does_not_answer_is_waited_for_until_the_deadline() -> None:
-    def away() -> list[str]:
-        raise UnavailableError("no broker answers")
-
-    with pytest.raises(UnavailableError, match=r"after 0 s there is still no answer \(no broker answers\)"):
-        wait(away, lambda _: None, 0)
+def test_what_is_missing_is_named_with_the_command_that_makes_it() -> None:
+    with pytest.raises(UnavailableError, match=r"there is no topic a, topic b: has `headgate setup` run"):
+        demand(["topic a", "topic b"])
+    demand([])
 
 
 @pytest.mark.parametrize(("there", "code"), [(True, 0), (False, 3)])

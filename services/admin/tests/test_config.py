@@ -38,6 +38,15 @@ def test_a_local_stack_gives_its_addresses_and_is_named() -> None:
     assert settings.origin(settings.kafka.bootstrap_servers) == "local:1 (from build/local/endpoints.json)"
 
 
+def test_a_local_stack_with_services_gives_the_producer_and_its_token(folder: Path) -> None:
+    path = folder / ENDPOINTS
+    path.parent.mkdir(parents=True)
+    services = {"services": {"producer": "http://local:3"}, "control_token_file": "/token"}
+    path.write_text(json.dumps({"bootstrap_servers": "local:1", "registry_url": "http://local:2"} | services))
+    producer = load_settings().producer
+    assert (producer.url, str(producer.token_file)) == ("http://local:3", "/token")
+
+
 @pytest.mark.usefixtures("local_stack")
 def test_the_environment_wins_over_a_local_stack_and_an_option_over_both(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADGATE_ADMIN_KAFKA__BOOTSTRAP_SERVERS", "env:1")

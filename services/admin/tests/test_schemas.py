@@ -124,7 +124,7 @@ def test_a_refusal_names_subject_and_record_and_says_what_to_do(
     monkeypatch.setattr(registry, "register", refuse)
     code, document = headgate_schemas("register")
     assert code == 1
-    first = CONTRACTS.topics[min(CONTRACTS.topics)]
+    first = next(iter(CONTRACTS.topics.values()))
     assert document["errors"][0].startswith(f"{first.subject}: {first.record}.v1 was not registered")
     assert "'headgate schemas check' names the fields" in document["errors"][0]
 

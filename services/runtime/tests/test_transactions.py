@@ -49,6 +49,8 @@ class ClientStub:
         self.callbacks.append(arguments[4])
 
     def poll(self, _: float) -> int:
+        if fault := self.faults.get("poll"):
+            raise KafkaException(fault.pop(0))
         return 0
 
     def flush(self, _: float) -> int:
@@ -83,6 +85,16 @@ def _stub(monkeypatch: pytest.MonkeyPatch) -> None:
 TIMED_OUT = KafkaError(KafkaError._TIMED_OUT, "slow", retriable=True)
 ABORTABLE = KafkaError(KafkaError.ILLEGAL_GENERATION, "rebalanced", txn_requires_abort=True)
 FENCED = KafkaError(KafkaError._FENCED, "newer epoch", fatal=True)
+
+
+def test_a_client_that_says_only_that_it_is_fatal_is_asked_why() -> None:
+    bench = Bench()
+    fatal = KafkaError(KafkaError._FATAL, "Unable to produce message", fatal=True)
+    bench.client.faults = {"produce": [fatal, fatal], "poll": [FENCED]}
+    with pytest.raises(FencedError):
+        bench.producer.send(OutgoingRecord("t", None, b"v"))
+    with pytest.raises(RejectedError):
+        bench.producer.send(OutgoingRecord("t", None, b"v"))
 
 
 def test_a_commit_that_may_be_repeated_is_repeated() -> None:

@@ -1,4 +1,4 @@
-"""Makes the local Iceberg catalog's own tables before several processes open it at once."""
+"""Makes the local Iceberg catalog's own tables before several processes open it at once, where no setup has run."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def why_not() -> str | None:
         return "Docker does not answer"
     deadline = time.monotonic() + PULL_TIMEOUT_S
     try:
-        for image in (testcontainers_config.ryuk_image, KAFKA_IMAGE, REGISTRY_IMAGE):
+        for image in needed_images():
             if not _present(client, image, deadline):
                 return f"{image} is not here and does not come within {PULL_TIMEOUT_S:.0f} s"
     except (DockerException, OSError) as error:
@@ -63,6 +63,12 @@ def running() -> Iterator[tuple[str, str]]:
         yield bootstrap_servers, registry_url
 
 
+def needed_images() -> tuple[str, ...]:
+    """The brokers' images, and unless it is switched off (TESTCONTAINERS_RYUK_DISABLED) the one that cleans up after us."""
+    reaper = () if testcontainers_config.ryuk_disabled else (testcontainers_config.ryuk_image,)
+    return (*reaper, KAFKA_IMAGE, REGISTRY_IMAGE)
+
+
 def _present(client: docker.DockerClient, image: str, deadline: float) -> bool:
     try:
         client.images.get(image)
@@ -75,15 +81,17 @@ def _present(client: docker.DockerClient, image: str, deadline: float) -> bool:
 
 
 def _kafka(port: int) -> DockerContainer:
-    # a broker tells its clients where it is: that has to be the port of this machine
+    # A broker tells its clients where it is: that has to be the port of this machine, where it cannot reach itself. So it
+    # has an address of its own for that, without which no transaction ends.
     settings = {
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
         "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_INTER_BROKER_LISTENER_NAME": "INTERNAL",
         "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
-        "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
-        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{HOST}:{port}",
-        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_LISTENERS": "PLAINTEXT://:9092,INTERNAL://localhost:19092,CONTROLLER://localhost:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{HOST}:{port},INTERNAL://localhost:19092",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",

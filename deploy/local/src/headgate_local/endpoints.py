@@ -34,7 +34,11 @@ class Endpoints(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> Self | None:
         """Read ``endpoints.json`` of a folder; None where nothing is up; StackError when the file is damaged."""
-        path = folder / FILE_NAME
+        return cls.read_file(folder / FILE_NAME)
+
+    @classmethod
+    def read_file(cls, path: Path) -> Self | None:
+        """Read a file of endpoints, as :meth:`read` does."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-import subprocess
 import sys
-import sysconfig
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from headgate_runtime.config import as_environment
-
-from headgate_local.config import inherited_environment
+from headgate_local.command_line import Connection, headgate, prefix_of
 from headgate_local.endpoints import FILE_NAME, Endpoints
-from headgate_local.folder import StackError, write_whole
+from headgate_local.folder import write_whole
 from headgate_local.http_ready import http_not_ready
 from headgate_local.lake import Lake
 from headgate_local.ports import HOST
@@ -29,11 +23,11 @@ from headgate_local.supervision import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from headgate_local.progress import Progress
 
-ADMIN_TIMEOUT_S = 120
 # a service drains for 25 s at most (ServiceSettings.drain_timeout_s) and then closes clients that may wait for brokers
 STOP_TIMEOUT_S = 45.0
 
@@ -143,7 +137,7 @@ class Platform:
         return f"http://{HOST}:{self.stack.port(process)}"
 
     def start(self) -> Self:
-        """Start the stack, apply topics, register schemas, start the services, and wait until all are ready.
+        """Start the stack, set it up, start the services, and wait until all are ready.
 
         Raises:
             HeadgateError: Something did not start; everything that had is stopped again.
@@ -170,26 +164,16 @@ class Platform:
         """Run the command line ``headgate`` against this platform and return what it prints; StackError when it fails."""
         return self._headgate("admin", *arguments)
 
-    def connection(self, service: str, principal: str | None) -> dict[str, str]:
-        """Variables that have a service reach Kafka and the registry.
+    def connection(self, principal: str | None) -> Connection:
+        """How somebody reaches Kafka and the registry.
 
         Args:
-            service: Its name; its environment prefix is HEADGATE_<NAME>_.
             principal: Who it is, as in ``Stack.kafka``.
         """
-        prefix = _prefix(service)
-        kafka = as_environment(self.stack.kafka(principal), f"{prefix}KAFKA__")
-        return kafka | as_environment(self.stack.registry(principal), f"{prefix}REGISTRY__")
+        return Connection(self.stack.kafka(principal), self.stack.registry(principal))
 
     def _headgate(self, principal: str | None, *arguments: str) -> str:
-        command = [str(Path(sysconfig.get_path("scripts")) / "headgate"), *arguments]
-        environment = inherited_environment() | self.connection("admin", principal)
-        done = subprocess.run(  # noqa: S603 - our own command
-            command, env=environment, capture_output=True, text=True, check=False, timeout=ADMIN_TIMEOUT_S
-        )
-        if done.returncode != 0:
-            raise StackError(f"headgate {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
-        return done.stdout
+        return headgate(self.endpoints, self.connection(principal), *arguments)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -204,19 +188,15 @@ class Platform:
         return self.stack.data / "control-token"
 
     def _start(self, began: float) -> None:
-        from headgate_local.catalog import create_tables  # noqa: PLC0415 - pyiceberg takes a second to import
-
         (self.folder / FILE_NAME).unlink(missing_ok=True)  # of a run that was killed: we hold the data folder now
         self.processes.update(self.stack.processes)
         if not self._token_file.exists():
             write_whole(self._token_file, secrets.token_urlsafe(32), mode=0o600)
-        create_tables(self.stack.catalog)
         if self.stack.guarded:
             self._headgate(None, "topics", "acls", "apply")
         if self._services:
-            with ThreadPoolExecutor(2) as pool:
-                list(pool.map(lambda words: self.admin(*words), [("topics", "apply"), ("schemas", "register")]))
-            self._progress.say(f"topics and schemas are applied after {time.monotonic() - began:.1f} s")
+            self.admin("setup")
+            self._progress.say(f"topics, schemas and tables are there after {time.monotonic() - began:.1f} s")
         started = [self._launch(service, name) for service in self._services for name in service.process_names()]
         for process in started:
             process.wait_ready()
@@ -259,9 +239,5 @@ class Platform:
                     "append": True,
                 }
                 settings["LINEAGE__TRANSPORT"] = json.dumps(lineage)
-        own = {f"{_prefix(service)}{name}": value for name, value in settings.items()}
-        return self.connection(service, service) | own
-
-
-def _prefix(service: str) -> str:
-    return f"HEADGATE_{service.upper().replace('-', '_')}_"
+        own = {f"{prefix_of(service)}{name}": value for name, value in settings.items()}
+        return self.connection(service).environment(service) | own

@@ -14,6 +14,7 @@ from headgate_schemas import Contracts
 from headgate_admin.config import load_settings
 from headgate_admin.options import BootstrapServers, ContractsDir, Json, RegistryUrl  # noqa: TC001  # typer reads them
 from headgate_admin.output import reporting
+from headgate_admin.patience import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from headgate_admin.config import AdminSettings
     from headgate_admin.topics.plan import TopicState
-
-POLL_S = 1.0
 
 app = typer.Typer(add_completion=False)
 
@@ -50,7 +49,8 @@ def await_service(
         loaded = Contracts.load(settings.contracts_dir)
         used = topics_of(service, loaded)
         topics, registry = connect(settings)
-        wait(lambda: missing(used, loaded, topics(), registry), output.note, wait_s)
+        deadline_s = time.monotonic() + wait_s
+        patiently(lambda: demand(missing(used, loaded, topics(), registry)), deadline_s, output.note)
         names = [topic.topic for topic in used]
         output.result({"service": service, "topics": names}, f"{len(names)} topics and their schemas are there")
 
@@ -83,28 +83,14 @@ def missing(
     return [lack for topic in used for lack in _lacks(topic, contracts, topics.get(topic.topic), registry)]
 
 
-def wait(look: Callable[[], Sequence[str]], say: Callable[[str], None], wait_s: float) -> None:
-    """Look until nothing is missing, and say what is whenever that changes.
+def demand(lacks: Sequence[str]) -> None:
+    """Take nothing missing for granted.
 
     Raises:
-        UnavailableError: Something still is after ``wait_s`` seconds; the text says what.
+        UnavailableError: Something is; the text says what.
     """
-    deadline = time.monotonic() + wait_s
-    said = ""
-    while why := _look(look):
-        if why != said:
-            say(f"waiting for {why}")
-        if time.monotonic() > deadline:
-            raise UnavailableError(f"after {wait_s:g} s there is still no {why}: has `headgate setup` run?")
-        said = why
-        time.sleep(POLL_S)
-
-
-def _look(look: Callable[[], Sequence[str]]) -> str:
-    try:
-        return ", ".join(look())
-    except UnavailableError as error:
-        return f"answer ({error})"
+    if lacks:
+        raise UnavailableError(f"there is no {', '.join(lacks)}: has `headgate setup` run?")
 
 
 def _lacks(

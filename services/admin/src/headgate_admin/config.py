@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from headgate_runtime.config import KafkaSettings, RegistrySettings
+from headgate_runtime.config import KafkaSettings, RegistrySettings, SettingsGroup
 from headgate_runtime.errors import ConfigurationError
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -23,6 +23,15 @@ class LocalStack(BaseModel):
     bootstrap_servers: str
     registry_url: str
     catalog: dict[str, str] = Field(default_factory=dict)
+    services: dict[str, str] = Field(default_factory=dict)
+    control_token_file: Path | None = None
+
+
+class ProducerSettings(SettingsGroup):
+    """How to reach the producer over HTTP, and the file that holds the bearer token it wants."""
+
+    url: str = "http://127.0.0.1:8080"
+    token_file: Path | None = None
 
 
 class AdminSettings(BaseSettings):
@@ -34,6 +43,8 @@ class AdminSettings(BaseSettings):
         min_insync_replicas: Replicas that must have a record before it is acknowledged, set on every topic; None leaves
             that to the brokers.
         principal: How the brokers spell a service that a contract names.
+        producer: The producer's HTTP side.
+        source_topic: Topic of the events to decide.
         reviews_topic: Topic of the decisions that a person should see.
         outcomes_topic: Topic of what people decided on them.
         enriched_topic: Topic of the decided events.
@@ -54,6 +65,8 @@ class AdminSettings(BaseSettings):
     replication_factor: Annotated[int, Field(ge=-1)] = -1
     min_insync_replicas: Annotated[int | None, Field(ge=1)] = None
     principal: Annotated[str, Field(pattern=r"^\w+:[^{}]*\{service\}[^{}]*$")] = "User:headgate-{service}"
+    producer: ProducerSettings = ProducerSettings()
+    source_topic: str = "raw-events"
     reviews_topic: str = "decision-reviews"
     outcomes_topic: str = "review-outcomes"
     enriched_topic: str = "enriched-events"
@@ -135,5 +148,8 @@ class _LocalStackSource(PydanticBaseSettingsSource):
             "kafka": {"bootstrap_servers": local.bootstrap_servers},
             "registry": {"url": local.registry_url},
             "catalog": local.catalog,
+            "producer": {"url": local.services["producer"], "token_file": local.control_token_file}
+            if "producer" in local.services
+            else {},
             "local_stack": local,
         }

@@ -17,17 +17,19 @@ from pyiceberg.transforms import IdentityTransform, parse_transform
 
 from headgate_writer.errors import NotStorableError
 from headgate_writer.iceberg import IcebergTable
+from headgate_writer.schema import decoded_schema, stored_schema
 from headgate_writer.widening import widen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
-    from headgate_schemas import TableContract
+    from headgate_schemas import RecordSchema, TableContract, TopicContract
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as PyIcebergTable
 
     from headgate_writer.maintenance.retention import Retention
+    from headgate_writer.personal import Guard
 
 # Set when a table is created and left alone afterwards: they are the operator's from then on.
 CREATION_PROPERTIES: Mapping[str, str] = {
@@ -42,6 +44,20 @@ CREATION_PROPERTIES: Mapping[str, str] = {
 _ATTEMPTS = 5
 
 _log = structlog.get_logger()
+
+
+def open_for_topic(
+    catalog: Catalog,
+    topic: TopicContract,
+    table: TableContract,
+    guard: Guard,
+    record: RecordSchema,
+    *,
+    retention: Retention | None = None,
+) -> IcebergTable:
+    """Open the table of a topic with the columns that its policy leaves of a record; raises as :func:`open_table`."""
+    schema = guard.protection.schema(stored_schema(decoded_schema(record)))
+    return open_table(catalog, table, schema, sort_by=topic.fields.event_time, retention=retention)
 
 
 def open_table(

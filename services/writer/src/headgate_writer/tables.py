@@ -23,7 +23,7 @@ from headgate_writer.decode import BatchDecoder
 from headgate_writer.errors import NotStorableError
 from headgate_writer.feed import Feed
 from headgate_writer.maintenance.composition import retention_of
-from headgate_writer.opening import open_table
+from headgate_writer.opening import open_for_topic
 from headgate_writer.personal import Guard, ProtectedTable
 from headgate_writer.policy import CommitPolicy
 from headgate_writer.reader import TableReader
@@ -128,13 +128,7 @@ class Tables:
         self, topic: TopicContract, table: TableContract, guard: Guard, record: RecordSchema
     ) -> tuple[str, Table]:
         """Open the table and take it into maintenance; returns where it is too."""
-        opened = open_table(
-            self.catalog,
-            table,
-            guard.protection.schema(stored_schema(decoded_schema(record))),
-            sort_by=topic.fields.event_time,
-            retention=retention_of(self.settings),
-        )
+        opened = open_for_topic(self.catalog, topic, table, guard, record, retention=retention_of(self.settings))
         self.keep(opened, _path(topic.fields.event_time))
         return opened.location, ProtectedTable(opened, guard)
 

@@ -13,11 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from headgate_local.demo.query import query as run_query
-from headgate_local.demo.run import DemoOptions, DemoRun, write_report
+from headgate_local.demo.run import SOURCE_TOPIC, DemoOptions, DemoRun, write_report
+from headgate_local.demo.site import GivenSite, OwnSite
+from headgate_local.endpoints import Endpoints
 from headgate_local.figures import write_figures
-from headgate_local.lake import Lake  # noqa: TC001 - typer resolves annotations at run time
+from headgate_local.folder import StackError
+from headgate_local.lake import Lake
 from headgate_local.progress import PlainProgress, TerminalProgress
-from headgate_local.security import Security  # noqa: TC001 - as above
+from headgate_local.security import Security
 
 app = typer.Typer(
     help="The whole pipeline on real data, checked row by row. Exit codes: 0 exact; 1 anything else; 2 wrong usage.",
@@ -35,19 +38,27 @@ def run(
     rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = DemoOptions.rate,
     chaos: Annotated[bool, typer.Option(help="Kill the enricher and the writer three times each.")] = False,
     *,
-    lake: Annotated[Lake, typer.Option(help="Where the tables are.")] = DemoOptions.lake,
-    security: Annotated[Security, typer.Option(help="Who may connect to Kafka and the registry.")] = (
-        DemoOptions.security
-    ),
+    lake: Annotated[Lake, typer.Option(help="Where the tables of a platform started here are.")] = Lake.FILES,
+    security: Annotated[
+        Security, typer.Option(help="Who may connect to Kafka and the registry of a platform started here.")
+    ] = Security.PLAIN,
+    endpoints: Annotated[
+        Path | None, typer.Option(help="endpoints.json of a platform that runs already; else one is started.")
+    ] = None,
     folder: Folder = FOLDER,
     json: Json = False,
 ) -> None:
     """Run it; exits 1 when anything is lost, doubled or wrong."""
     console = Console(stderr=json)
-    options = DemoOptions(events=events, rate=rate, chaos=chaos, lake=lake, security=security)
+    options = DemoOptions(events=events, rate=rate, chaos=chaos)
     progress = TerminalProgress(console) if console.is_terminal else PlainProgress(sys.stderr)
     try:
-        report = DemoRun(options, folder.absolute(), progress).execute()
+        site = (
+            OwnSite(folder.absolute(), progress, lake=lake, security=security)
+            if endpoints is None
+            else _given(endpoints)
+        )
+        report = DemoRun(options, folder.absolute(), site, progress.say).execute()
     except HeadgateError as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False)
         raise typer.Exit(1) from None
@@ -59,7 +70,8 @@ def run(
         console.print(report.as_table())
         console.print(report.summary(), style="red" if report.faults else "green")
         console.print(f"written to {path}", style="dim")
-        console.print(_next_steps(), soft_wrap=True, highlight=False, markup=False)
+        if endpoints is None:
+            console.print(_next_steps(), soft_wrap=True, highlight=False, markup=False)
     raise typer.Exit(1 if report.faults else 0)
 
 
@@ -84,6 +96,13 @@ def query(
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     Console().print(table)
+
+
+def _given(path: Path) -> GivenSite:
+    found = Endpoints.read_file(path)
+    if found is None:
+        raise StackError(f"{path} is not there: name the endpoints.json of a platform that runs")
+    return GivenSite(found, SOURCE_TOPIC)
 
 
 def _next_steps() -> str:

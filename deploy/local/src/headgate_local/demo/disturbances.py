@@ -30,12 +30,12 @@ class Disturbance:
     act: Callable[[], None]
 
 
-def outage(bedrock_url: str, asker: ServiceProcess, at_s: float, lasts_s: float) -> Disturbance:
+def outage(bedrock_url: str, asker_ready: Callable[[], None], at_s: float, lasts_s: float) -> Disturbance:
     """Take the model away for a while: every call fails as it does when Bedrock is unavailable.
 
     Args:
         bedrock_url: The local endpoint.
-        asker: The service that asks the model; it works when the outage begins.
+        asker_ready: Waits until the service that asks the model is at work, for the outage to begin then.
         at_s: When.
         lasts_s: For how long.
     """
@@ -46,7 +46,7 @@ def outage(bedrock_url: str, asker: ServiceProcess, at_s: float, lasts_s: float)
         httpx.put(f"{bedrock_url}/admin/faults", json=changed, timeout=HTTP_TIMEOUT_S).raise_for_status()
 
     def act() -> None:
-        asker.wait_ready()
+        asker_ready()
         set_error_rate(1.0)
         time.sleep(lasts_s)
         set_error_rate(0.0)

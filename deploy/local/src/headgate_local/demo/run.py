@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import shutil
 import subprocess
-import sysconfig
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headgate_schemas import Contracts
 
+from headgate_local.command_line import program
 from headgate_local.config import inherited_environment
 from headgate_local.demo import lakehouse
 from headgate_local.demo.disturbances import Disturber, kills, outage
 from headgate_local.demo.report import DemoReport
 from headgate_local.demo.reviewer import Reviewed, answer_some
 from headgate_local.demo.verify import compare, read_topic, values_by_event
-from headgate_local.folder import LOCK_NAME, FolderLock, StackError
-from headgate_local.identity import clean_leftovers
-from headgate_local.lake import Lake
-from headgate_local.platform import SERVICES, Platform
-from headgate_local.security import Security
+from headgate_local.folder import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from headgate_runtime.config import KafkaSettings, RegistrySettings
-
-    from headgate_local.progress import Progress
+    from headgate_local.demo.site import Site
 
 SOURCE_TOPIC = "raw-events"
 ENRICHED_TOPIC = "enriched-events"
@@ -40,8 +34,6 @@ REVIEWS_TOPIC = "decision-reviews"
 METRICS_TOPIC = "decision-metrics"
 PURCHASES = ("lifetimes", "lifetimes/datasets/CDNOW_master.txt")
 KILLED = ("enricher-0", "writer-0")
-# An hour of events comes in seconds: one that waits for a model is many minutes behind the others when it is decided.
-UNHURRIED = {"HEADGATE_PROCESSOR_OUT_OF_ORDERNESS_S": "1800"}
 KILLS_EACH = 3
 OUTAGE_S = 2.0
 CHAOS_LOAD_S = 60.0
@@ -61,8 +53,6 @@ class DemoOptions:
         chaos: Kill the enricher and the writer three times each on the way.
         model_outage: Take the model away for two seconds in the middle.
         seed: Of the synthetic half.
-        lake: Where the tables are.
-        security: Who may connect to Kafka and the registry.
     """
 
     events: int = 20_000
@@ -70,8 +60,6 @@ class DemoOptions:
     chaos: bool = False
     model_outage: bool = True
     seed: int = 7
-    lake: Lake = Lake.FILES
-    security: Security = Security.PLAIN
 
     @property
     def load_s(self) -> float:
@@ -89,37 +77,14 @@ def purchases_file() -> Path:
         raise StackError(f"the demo's data is not installed (package {package}): run `make setup`") from None
 
 
-def discard(data: Path) -> None:
-    """Remove a stack's data folder with all it holds; harmless where there is none.
-
-    Raises:
-        InUseError: A stack runs in it.
-        StackError: It holds something that is no stack's.
-    """
-    if not data.exists():
-        return
-    if not (data / LOCK_NAME).exists():
-        raise StackError(f"{data} is no data folder of a stack, and is not removed: give another folder")
-    lock = FolderLock(data)
-    lock.acquire()
-    try:
-        clean_leftovers(data / "run")
-        shutil.rmtree(data)
-    finally:
-        lock.release()
-
-
 class DemoRun:
-    """One run in ``folder``, whose data of an earlier run are removed first."""
+    """One run on a platform; ``folder`` takes what the producer says."""
 
-    def __init__(self, options: DemoOptions, folder: Path, progress: Progress) -> None:
+    def __init__(self, options: DemoOptions, folder: Path, site: Site, say: Callable[[str], None]) -> None:
         self._options = options
         self._folder = folder
-        self._say = progress.say
-        services = [replace(each, environment=UNHURRIED) if each.name == "processor" else each for each in SERVICES]
-        self._platform = Platform(
-            folder, services=services, lake=options.lake, security=options.security, progress=progress
-        )
+        self._site = site
+        self._say = say
         contracts = Contracts.load()
         self._source = contracts.topic(SOURCE_TOPIC)
         enriched = contracts.topic(ENRICHED_TOPIC)
@@ -133,10 +98,10 @@ class DemoRun:
         )
 
     def execute(self) -> DemoReport:
-        """Run it all and return what was found; everything is stopped afterwards."""
+        """Run it all and return what was found; the platform is left afterwards."""
         began = time.monotonic()
-        discard(self._folder / "data")
-        with self._platform:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._site:
             disturber = self._disturber()
             self._say(f"sending {self._options.events:,} events in {self._options.load_s:.0f} s")
             load_began = time.monotonic()
@@ -146,22 +111,23 @@ class DemoRun:
             stored_s = time.monotonic()
             disturber.finish(DISTURBANCES_TIMEOUT_S)
             reviewed = self._review()
-            self._drain()
+            self._site.settle()  # nothing may be on its way when the rows are compared
             return self._report(reviewed, disturber, load_began=load_began, stored_s=stored_s, began=began)
 
     def _disturber(self) -> Disturber:
         load_s, planned = self._options.load_s, []
         if self._options.model_outage:
-            enricher = self._platform.processes["enricher-0"]
-            planned.append(outage(self._platform.stack.bedrock_url, enricher, load_s / 2 - OUTAGE_S / 2, OUTAGE_S))
+            enricher_ready = partial(self._site.wait_ready, "enricher")
+            bedrock_url = self._site.endpoints.bedrock_url
+            planned.append(outage(bedrock_url, enricher_ready, load_s / 2 - OUTAGE_S / 2, OUTAGE_S))
         if self._options.chaos:
-            planned += kills([self._platform.processes[name] for name in KILLED], KILLS_EACH, load_s)
+            planned += kills(self._site.victims(KILLED), KILLS_EACH, load_s)
         return Disturber(planned, self._say)
 
     def _start_load(self) -> subprocess.Popen[bytes]:
         options = self._options
         command = [
-            *(str(Path(sysconfig.get_path("scripts")) / "headgate"), "produce", "replay", str(purchases_file())),
+            *(program(), "produce", "replay", str(purchases_file())),
             *(
                 "--mapping",
                 "cdnow",
@@ -176,7 +142,7 @@ class DemoRun:
             *("--rejects", str(self._folder / "rejects.jsonl"), "--labels", str(self._folder / "labels.jsonl")),
             *("--strict", "--json"),
         ]
-        environment = inherited_environment() | self._platform.connection("producer", "producer")
+        environment = inherited_environment() | self._site.connection("producer").environment("producer")
         with (self._folder / "produce.log").open("wb") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - ours
 
@@ -202,7 +168,7 @@ class DemoRun:
         while rows < wanted and time.monotonic() - moved_at < STALL_S:
             time.sleep(LOOK_S)
             meanwhile()
-            seen = lakehouse.count_rows(lakehouse.open_table(self._platform.stack.catalog, self._table_name))
+            seen = lakehouse.count_rows(lakehouse.open_table(self._site.endpoints.catalog, self._table_name))
             if seen != rows:
                 rows, moved_at = seen, time.monotonic()
                 self._say(f"{rows:,} of {wanted:,} rows can be queried")
@@ -210,43 +176,33 @@ class DemoRun:
 
     def _review(self) -> Reviewed:
         """Have some of the reviews answered, and wait for the rows that this makes."""
-        asked = list(values_by_event(*self._as_admin(), REVIEWS_TOPIC))
+        admin = self._site.connection("admin")
+        asked = list(values_by_event(admin.kafka, admin.registry, REVIEWS_TOPIC))
         decisions = {event_id: review["agent_metadata"]["decision"] for event_id, review in asked}
-        answers = answer_some(decisions, self._platform.admin)
+        answers = answer_some(decisions, self._site.admin)
         self._say(f"a reviewer answered {len(answers)} of {len(asked)} reviews")
         self._await_count(self._options.events + len(answers))
         return Reviewed(Counter(event_id for event_id, _ in asked), answers)
 
-    def _drain(self) -> None:
-        """Stop the services in the order of the flow, so that nothing is on its way when the rows are compared."""
-        for name in ("producer-0", "enricher-0", "reviews-0", "processor-0", "writer-0"):
-            self._platform.processes[name].wait_ready()  # the last kill may have been a moment ago
-            code = self._platform.processes[name].stop()
-            if code != 0:
-                raise StackError(f"{name} did not stop cleanly: it ended with code {code}")
-
-    def _as_admin(self) -> tuple[KafkaSettings, RegistrySettings]:
-        return self._platform.stack.kafka("admin"), self._platform.stack.registry("admin")
-
     def _report(
         self, reviewed: Reviewed, disturber: Disturber, *, load_began: float, stored_s: float, began: float
     ) -> DemoReport:
-        stack, id_path = self._platform.stack, self._source.fields.event_id or ""
-        kafka, registry = self._as_admin()
+        catalog, admin = self._site.endpoints.catalog, self._site.connection("admin")
         self._say("comparing every row with the event that went in")
-        events = dict(values_by_event(kafka, registry, SOURCE_TOPIC))
-        table = lakehouse.open_table(stack.catalog, self._table_name)
+        events = dict(values_by_event(admin.kafka, admin.registry, SOURCE_TOPIC))
+        table = lakehouse.open_table(catalog, self._table_name)
         if table is None:
             raise StackError(f"the table {self._table_name} was never made: nothing was committed")
+        killed = {name: disturber.done[f"kill -9 {name}"] for name in KILLED}
         return DemoReport(
-            comparison=compare(events, lakehouse.rows(table), id_path),
+            comparison=compare(events, lakehouse.rows(table), self._source.fields.event_id or ""),
             reviewed=reviewed,
             expected_events=self._options.events,
-            metric_rows=lakehouse.count_rows(lakehouse.open_table(stack.catalog, self._metrics_table)),
-            dead_letters=sum(1 for topic in self._dead_letter_topics for _ in read_topic(kafka, topic)),
+            metric_rows=lakehouse.count_rows(lakehouse.open_table(catalog, self._metrics_table)),
+            dead_letters=sum(1 for topic in self._dead_letter_topics for _ in read_topic(admin.kafka, topic)),
             freshness_ms=lakehouse.freshness_ms(table, "processing_metadata.ingestion_time", self._revision),
-            kills={name: len(disturber.done[f"kill -9 {name}"]) for name in KILLED if self._options.chaos},
-            kills_before_last_row=sum(at_s < stored_s for name in KILLED for at_s in disturber.done[f"kill -9 {name}"]),
+            kills={name: len(times) for name, times in killed.items() if self._options.chaos},
+            kills_before_last_row=sum(at_s < stored_s for times in killed.values() for at_s in times),
             elapsed_s=stored_s - load_began,
             total_s=time.monotonic() - began,
         )

@@ -114,12 +114,21 @@ class KafkaTransactionalProducer:
                     raise self._meaning(error, action) from error
 
     def _meaning(self, error: KafkaException, action: str) -> HeadgateError:
-        meaning = self._context.translate(error, action)
+        meaning = self._context.translate(self._fatal_cause(error), action)
         if self._undecided and not isinstance(meaning, FencedError):
             return InDoubtError(f"cannot tell whether the transaction was committed: {error}. Start clean to find out")
         if error.args[0].txn_requires_abort() and self._failure is not None:
             return self._failure
         return meaning
+
+    def _fatal_cause(self, error: KafkaException) -> KafkaException:
+        """What made a client fatal where an error says only that it is: the next poll of such a client raises it."""
+        if error.args[0].code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own codes are spelled so
+            try:
+                self._producer.poll(0)
+            except KafkaException as cause:
+                return cause
+        return error
 
     def _call(self, action: str, call: Callable[[], Any]) -> None:
         try:

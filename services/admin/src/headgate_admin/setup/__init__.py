@@ -1,0 +1,1 @@
+"""``headgate setup``: topics, schemas and tables, all there is to make before services start."""

@@ -1,0 +1,1 @@
+"""``headgate smoke``: one event through the whole platform."""
