@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HTTP_TIMEOUT_S = 5.0
 WORKING_S = 1.5
+FELT_CALLS, UNFELT_S = 5, 20.0
+LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,18 @@ class Disturbance:
 def outage(bedrock_url: str, asker_ready: Callable[[], None], at_s: float, lasts_s: float) -> Disturbance:
     """Take the model away for a while: every call fails as it does when Bedrock is unavailable.
 
+    It goes on until some calls have failed: on a busy machine hardly an event may need the model in so short a time.
+
     Args:
         bedrock_url: The local endpoint.
         asker_ready: Waits until the service that asks the model is at work, for the outage to begin then.
         at_s: When.
-        lasts_s: For how long.
+        lasts_s: For how long at least.
     """
+
+    def failed() -> int:
+        stats = httpx.get(f"{bedrock_url}/admin/stats", timeout=HTTP_TIMEOUT_S).raise_for_status().json()
+        return sum(stats["by_error"].values())
 
     def set_error_rate(rate: float) -> None:
         faults = httpx.get(f"{bedrock_url}/admin/faults", timeout=HTTP_TIMEOUT_S).raise_for_status().json()
@@ -47,11 +55,14 @@ def outage(bedrock_url: str, asker_ready: Callable[[], None], at_s: float, lasts
 
     def act() -> None:
         asker_ready()
+        before, began_s = failed(), time.monotonic()
         set_error_rate(1.0)
         time.sleep(lasts_s)
+        while failed() < before + FELT_CALLS and time.monotonic() - began_s < UNFELT_S:
+            time.sleep(LOOK_S)
         set_error_rate(0.0)
 
-    return Disturbance(at_s, f"the model was away for {lasts_s:g} s", act)
+    return Disturbance(at_s, "the model was away", act)
 
 
 def kills(processes: Sequence[ServiceProcess], times: int, within_s: float) -> list[Disturbance]:

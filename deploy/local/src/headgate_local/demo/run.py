@@ -51,7 +51,7 @@ class DemoOptions:
         events: Events to send, half real purchases, half synthetic.
         rate: Events a second.
         chaos: Kill the enricher and the writer three times each on the way.
-        model_outage: Take the model away for two seconds in the middle.
+        model_outage: Take the model away for a while in the middle.
         seed: Of the synthetic half.
     """
 
