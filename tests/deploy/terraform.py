@@ -27,6 +27,7 @@ SOURCE: Final = ROOT / "deploy" / "terraform"
 # Services whose group makes the name of their transactions and groups in the policies.
 GROUPS: Final = {
     "enricher": "headgate_enricher.config",
+    "processor": "headgate_processor.config",
     "reviews": "headgate_enricher.reviews.config",
     "writer": "headgate_writer.config",
 }

@@ -7,17 +7,33 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema
 from botocore.exceptions import ClientError
+from headgate_admin.topics.acls import wanted_rules
 from headgate_schemas import Contracts
 
 from tests.deploy.aws.mocked import BROKERS, REGION
 from tests.deploy.aws.workspace import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.deploy.aws.mocked import Account
 
 BUCKET: Final = f"headgate-lake-123456789012-{REGION}"
+# Kafka's operations as MSK calls them; what a cluster's rules allow has no counterpart but Connect.
+ACTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "topic": {
+        "ALTER": "AlterTopic",
+        "ALTER_CONFIGS": "AlterTopicDynamicConfiguration",
+        "CREATE": "CreateTopic",
+        "DELETE": "DeleteTopic",
+        "DESCRIBE": "DescribeTopic",
+        "DESCRIBE_CONFIGS": "DescribeTopicDynamicConfiguration",
+        "READ": "ReadData",
+        "WRITE": "WriteData",
+    },
+    "group": {"DESCRIBE": "DescribeGroup", "READ": "AlterGroup"},
+    "transactional_id": {"DESCRIBE": "DescribeTransactionalId", "WRITE": "AlterTransactionalId"},
+}
 KEYS: Final = ("lake", "platform", "stream", "telemetry")
 
 
@@ -122,24 +138,40 @@ def _telemetry(account: Account) -> Iterator[str]:
 
 
 def _roles(account: Account) -> Iterator[str]:
-    """Each service may write and read on Kafka what the contracts say, and nothing else."""
-    topics = Contracts.load().topics.values()
-    names = {name for topic in topics for name in (*topic.producers, *topic.consumers)}
-    for service in sorted(names):
+    """Each service's policy allows on Kafka just what the access rules from the contracts do, and the enricher alone asks models."""
+    rules = wanted_rules(list(Contracts.load().topics.values()), "{service}")
+    for service in sorted({rule.principal for rule in rules}):
         statements = _policy(account, service)
-        own = {"replay-*"} if service == "admin" else set()
-        for action, wanted in (
-            ("kafka-cluster:WriteData", {topic.topic for topic in topics if service in topic.producers}),
-            ("kafka-cluster:ReadData", {topic.topic for topic in topics if service in topic.consumers}),
-        ):
-            found = {
-                arn for each in statements if action in each["Action"] for arn in each["Resource"] if ":topic/" in arn
-            }
-            if found != {f"{BROKERS.replace(':cluster/', ':topic/')}/{topic}" for topic in wanted | own}:
-                yield f"{service}: {action} on {sorted(found)}, and the contracts say {sorted(wanted | own)}"
+        wanted = {
+            (
+                ACTIONS[rule.resource][rule.operation],
+                f"{_kind(rule.resource)}/{rule.name}{'*' * (rule.pattern == 'prefixed')}",
+            )
+            for rule in rules
+            if rule.principal == service and rule.resource in ACTIONS
+        }
+        found = set(_kafka_rights(statements))
+        if found != wanted:
+            yield f"{service}: too much {sorted(found - wanted)}, too little {sorted(wanted - found)}"
         asks = {arn for each in statements if "bedrock:InvokeModel" in each["Action"] for arn in each["Resource"]}
         if (service == "enricher") != bool(asks) or any(not arn.endswith("nova-micro-v1:0") for arn in asks):
             yield f"{service} may ask {asks}"
+
+
+def _kafka_rights(statements: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Each action with what it is allowed on, ``topic/raw-events``; an action on what it has no meaning for is none."""
+    of = {(_kind(resource), action) for resource, actions in ACTIONS.items() for action in actions.values()}
+    cluster = BROKERS.partition(":cluster/")[2]
+    for each in statements:
+        for arn in each["Resource"]:
+            kind, _, name = arn.rpartition(":")[2].partition(f"/{cluster}/")
+            for action in each["Action"]:
+                if (kind, action.removeprefix("kafka-cluster:")) in of:
+                    yield action.removeprefix("kafka-cluster:"), f"{kind}/{name}"
+
+
+def _kind(resource: str) -> str:
+    return resource.replace("_", "-")
 
 
 def _policy(account: Account, service: str) -> list[dict[str, Any]]:
