@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from headgate_enricher.dispatcher import Dispatcher
 from headgate_enricher.gateway.spending import Spent
 from headgate_enricher.intake import Intake, RoutedIntake
+from headgate_enricher.forgetting import Forgetting
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.progress import Mark
@@ -293,6 +294,7 @@ class Member:
                 read=cluster.replay,
                 capacity=MEMORY_CAPACITY,
             ),
+            forgetting=Forgetting(),
             limits=Limits(triage_batch=3, max_at_model=2),
             metrics=EnricherMetrics(Metrics()),
             clock=lambda: clock[0],
