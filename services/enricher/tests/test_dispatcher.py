@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from headgate_enricher.agents import load_agent
 from headgate_enricher.dispatcher import Dispatcher
-from headgate_enricher.intake import Intake, PassedOverError, RoutedIntake
 from headgate_enricher.forgetting import Forgetting
+from headgate_enricher.intake import Intake, PassedOverError, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.work import AgentFaultError, Answer, Work

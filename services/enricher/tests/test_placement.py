@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from headgate_enricher.dispatcher import Dispatcher
-from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.forgetting import Forgetting
+from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.progress import Mark, encode_done

@@ -148,7 +148,9 @@ def _result(answer: Future[list[int]]) -> list[int]:
         partitions = answer.result(TIMEOUT_S)
     except TimeoutError as error:
         answer.cancel()
-        detail = f"Not committed within {TIMEOUT_S:g} s: events of the key are at the model, or brokers are away. Ask again."
+        detail = (
+            f"Not committed within {TIMEOUT_S:g} s: events of the key are at the model, or brokers are away. Ask again."
+        )
         raise HTTPException(_UNAVAILABLE, detail) from error
     if not partitions:
         raise HTTPException(_CONFLICT, "This replica owns no partition now. Ask the others, and this one again later.")
