@@ -15,7 +15,7 @@ from headgate_admin.erasure.rewriting import Eraser
 from headgate_admin.erasure.search import Search
 from headgate_admin.erasure.states import ErasedState, KafkaStateLog, ask, bury, look, uncovered
 from headgate_admin.personal.places import person_tables, personal_topics
-from headgate_admin.tables.lakehouse import load_table
+from headgate_admin.tables.lakehouse import load_table, reload
 
 if TYPE_CHECKING:
     from headgate_schemas import Contracts
@@ -84,11 +84,11 @@ class Erasure:
             return ErasedTable(
                 wanted.name, problem=f"holds no {wanted.column}: no row of it can be told to be a person's"
             )
-        load = partial(load_table, self._settings.catalog, wanted.name)
         try:
-            opened = load()
+            opened = load_table(self._settings.catalog, wanted.name)
         except RejectedError:
             return ErasedTable(wanted.name)  # nothing was ever stored there
+        load = partial(reload, opened)
         search = Search(wanted.column, self._subject.stored_as(wanted.treatment))
         if dry_run:
             held = search.run(opened)

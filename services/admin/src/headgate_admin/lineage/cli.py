@@ -66,9 +66,8 @@ def _way(settings: AdminSettings, event_id: str) -> dict[str, Any]:
         if rows
         else []
     )
-    return told(
-        event_id, table, rows, record_at(settings.kafka), calls, outcomes_of(settings.catalog, outcomes, event_id)
-    )
+    reviews = outcomes_of(settings.catalog, outcomes, event_id)
+    return told(event_id, table, rows, record_at(settings.kafka), calls=calls, reviews=reviews)
 
 
 def _steps(document: dict[str, Any]) -> Iterator[tuple[object, ...]]:

@@ -25,7 +25,7 @@ ELSEWHERE: Final = {
     "prompts": "values of direct fields never; quasi fields only where an agent's policy lets the text in, and masked",
     "logs": "never: no payload values",
     "traces": "never: no payload values",
-    "commands": "direct fields hidden until --reveal",
+    "commands": "direct fields hidden until --reveal (dlq) or --personal (review)",
 }
 
 
