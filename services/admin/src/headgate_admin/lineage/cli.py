@@ -15,6 +15,8 @@ from headgate_admin.output import reporting, table_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from headgate_runtime.records import Record
+
     from headgate_admin.config import AdminSettings
 
 app = typer.Typer(add_completion=False)
@@ -47,6 +49,7 @@ _COLUMNS = ("step", "when", "where", "what")
 
 def _way(settings: AdminSettings, event_id: str) -> dict[str, Any]:
     from headgate_runtime.avro import Decoder  # noqa: PLC0415 - these libraries take a second to import
+    from headgate_runtime.kafka.admin import KafkaAdmin  # noqa: PLC0415 - see above
     from headgate_runtime.registry import ConfluentRegistry  # noqa: PLC0415 - see above
 
     from headgate_admin.lineage.calls import calls_for  # noqa: PLC0415 - see above
@@ -67,7 +70,12 @@ def _way(settings: AdminSettings, event_id: str) -> dict[str, Any]:
         else []
     )
     reviews = outcomes_of(settings.catalog, outcomes, event_id)
-    return told(event_id, table, rows, record_at(settings.kafka), calls=calls, reviews=reviews)
+    there, read = KafkaAdmin(settings.kafka).topics(), record_at(settings.kafka)
+
+    def read_at(topic: str, number: int, offset: int) -> Record | None:
+        return read(topic, number, offset) if topic in there else None
+
+    return told(event_id, table, rows, read_at, calls=calls, reviews=reviews)
 
 
 def _steps(document: dict[str, Any]) -> Iterator[tuple[object, ...]]:
