@@ -79,7 +79,7 @@ def test_a_group_that_runs_and_was_not_asked_is_named_and_left_alone() -> None:
     log = MemoryLog((0, b"enricher/risk/ann"), members={"enricher": 2})
     done = bury(log, MEMORY, ANN, 1, [])
     assert (done.buried, done.left) == (0, 1)
-    assert "name each of its replicas" in done.problems[0]
+    assert "name each replica" in done.problems[0]
 
 
 def test_a_memory_that_came_back_after_it_was_forgotten_is_told() -> None:

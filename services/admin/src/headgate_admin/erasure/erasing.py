@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headgate_runtime.errors import ConfigurationError, RejectedError
 from headgate_runtime.kafka.admin import KafkaAdmin
+from headgate_runtime.secret_files import read_secret
 
 from headgate_admin.erasure.overtaking import ends_of, wait_stored
 from headgate_admin.erasure.report import Account, ErasedTable, fading_topics
@@ -74,10 +75,9 @@ class Erasure:
 
     def _token(self) -> str:
         path = self._settings.control_token_file
-        try:
-            return path.read_text("utf-8").strip() if path else ""
-        except OSError as error:
-            raise ConfigurationError(f"control_token_file: {path} cannot be read: {error.strerror}") from error
+        if path is None:
+            raise ConfigurationError("Name the file with the enrichers' token: HEADGATE_ADMIN_CONTROL_TOKEN_FILE.")
+        return read_secret(path, "CONTROL_TOKEN_FILE")
 
     def _table(self, wanted: PersonTable, *, dry_run: bool) -> ErasedTable:
         if wanted.treatment == "drop":

@@ -138,7 +138,7 @@ def bury(
         problems.append(
             f"{topic}: a new event of the person has come to group {group} since it forgot; stop their source and run this again"
             if told
-            else f"{topic}: group {group} runs and holds the key in memory; name each of its replicas with --enricher, or stop it"
+            else f"{topic}: group {group} runs and holds the key in memory; name each replica of an enricher with --enricher, or stop it and run this again"
         )
     log.bury(topic, ours)
     left = len(look(log, contract, subject)) if ours else len(before)
