@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from headgate_admin.erasure import states
+from headgate_admin.erasure import cli, states
 from headgate_admin.erasure.report import SEGMENT_MS, fading_topics
 from headgate_admin.erasure.states import Forgotten, KeyMatch, ask, bury, uncovered
 from headgate_admin.erasure.subject import Subject
@@ -14,6 +14,7 @@ from headgate_admin.personal.places import personal_topics
 from headgate_runtime.errors import RejectedError, UnavailableError
 from headgate_runtime.kafka.admin import TopicInfo
 from headgate_schemas import Contracts
+from typer.testing import CliRunner
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -151,3 +152,20 @@ def test_topics_that_age_out_are_told_with_the_brokers_own_times() -> None:
         "enriched-events": None,
         "decision-reviews": 10 + contract.retention_ms + SEGMENT_MS,
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--user", "ann", "--yes"], "Say who erases"),
+        (["--user", "", "--by", "o-7", "--yes"], "--user is empty"),
+        (["--user", "ann", "--by", "o-7", "--json"], "--yes"),
+    ],
+)
+def test_an_erasure_wants_a_person_an_operator_and_a_yes(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEADGATE_ADMIN_OPERATOR", raising=False)
+    done = CliRunner().invoke(cli.app, words)
+    assert done.exit_code == 2
+    assert told in done.stderr
