@@ -93,7 +93,7 @@ def _administration(name: str, contracts: Collection[TopicContract]) -> Iterator
     yield from _allow(name, "cluster", CLUSTER, _KEEPS_CLUSTER)
     for topic in contracts:
         yield from _allow(name, "topic", topic.topic, _KEEPS_TOPICS)
-    for service in {each for topic in contracts for each in topic.consumers if "compact" in topic.cleanup_policy}:
+    for service in services_of(contracts):
         yield from _allow(name, "group", service, ("DESCRIBE",))
         yield from _allow(name, "group", f"{service}-", ("DESCRIBE",), "prefixed")
     yield from _allow(name, "topic", REPLAYS, ("READ", "WRITE", "CREATE", "DELETE", *_ON_TOPIC), "prefixed")
