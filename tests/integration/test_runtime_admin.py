@@ -144,6 +144,7 @@ def test_a_group_without_members_is_told_where_to_begin(
     admin.create(topic, partitions=2, config={})
     group = KafkaGroup(settings, topic)
     assert group.committed() == {}
+    assert group.members() == 0
     producer = KafkaProducer(settings)
     for _ in range(5):
         producer.send(OutgoingRecord(topic, b"k", b"v", partition=0))
@@ -154,6 +155,7 @@ def test_a_group_without_members_is_told_where_to_begin(
     consumer = KafkaConsumer(settings, group_id=topic)
     consumer.subscribe([topic], on_assign=lambda _: {}, on_revoke=lambda _: None, on_lost=lambda _: None)
     eventually(lambda: not consumer.poll(1, 0.1) and len(consumer.assignment()) == 2, 30)
+    assert group.members() == 1
     with pytest.raises(UnavailableError, match=f"move the offsets of group {topic}"):
         group.move(places)
     consumer.close()

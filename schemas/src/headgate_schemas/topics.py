@@ -184,6 +184,7 @@ class TopicContract(_Contract):
         segment_bytes: Size at which a log segment is closed; only closed ones are compacted or dropped.
         timestamps: Whether a record's timestamp is its producer's (``create``) or the brokers' (``append``).
         fields: Which fields are key, event id, event time, tenant and the event's type.
+        person_after: Where a key ends with a person's: parts before that, each ended by a slash; None where it does not.
         producers: Services that write it; ``consumers`` read it.
         dead_letters: Topic of the records that could not be processed; a topic that takes dead letters has none.
         rules: Rules a value keeps, checked in order.
@@ -202,6 +203,7 @@ class TopicContract(_Contract):
     cleanup_policy: Literal["delete", "compact", "compact,delete"]
     timestamps: Literal["create", "append"] = "create"
     fields: EventFields
+    person_after: Annotated[int, Field(ge=1)] | None = None
     producers: tuple[Name, ...]
     consumers: tuple[Name, ...]
     dead_letters: Name | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from headgate_enricher.dispatcher import Dispatcher
+from headgate_enricher.forgetting import Forgetting
 from headgate_enricher.gateway.spending import Spent
 from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.limits import Limits
@@ -293,6 +294,7 @@ class Member:
                 read=cluster.replay,
                 capacity=MEMORY_CAPACITY,
             ),
+            forgetting=Forgetting(),
             limits=Limits(triage_batch=3, max_at_model=2),
             metrics=EnricherMetrics(Metrics()),
             clock=lambda: clock[0],

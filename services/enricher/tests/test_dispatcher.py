@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from headgate_enricher.agents import load_agent
 from headgate_enricher.dispatcher import Dispatcher
+from headgate_enricher.forgetting import Forgetting
 from headgate_enricher.intake import Intake, PassedOverError, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
@@ -61,10 +62,12 @@ class Surroundings:
         self.broker.create_topic("dlq")
         self.broker.create_topic("reviews")
         self.broker.create_topic("progress")
+        self.broker.create_topic("memory")
         self.consumer = MemoryConsumer(self.broker, "group")
         self.consumer.subscribe(["in"], on_assign=lambda _: {}, on_revoke=lambda _: None, on_lost=lambda _: None)
         self.consumer.poll(1, 0)
         self.metrics = Metrics()
+        self.forgetting = Forgetting()
         routing = sole(self)
         self.dispatcher = Dispatcher(
             consumer=self.consumer,
@@ -77,6 +80,7 @@ class Surroundings:
             progress_log=cast("Any", self),
             results=cast("Any", self),
             memories=StateStore(topic="memory", codecs={"group": cast("Any", self)}, read=lambda *_: None, capacity=10),
+            forgetting=self.forgetting,
             limits=self.limits,
             metrics=EnricherMetrics(self.metrics),
             clock=lambda: self.now_s,

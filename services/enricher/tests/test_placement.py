@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from headgate_enricher.dispatcher import Dispatcher
+from headgate_enricher.forgetting import Forgetting
 from headgate_enricher.intake import Intake, RoutedIntake
 from headgate_enricher.limits import Limits
 from headgate_enricher.metrics import EnricherMetrics
@@ -87,6 +88,7 @@ class Replica:
             memories=StateStore(
                 topic="memory", codecs={"group": cast("Any", self)}, read=self.read_memory, capacity=10
             ),
+            forgetting=Forgetting(),
             limits=Limits(commit_interval_s=0.0),
             metrics=EnricherMetrics(Metrics()),
             clock=lambda: self.now_s,

@@ -56,7 +56,7 @@ locals {
     )
   }
 
-  # The command line keeps the contracts' topics, and replays into topics of its own.
+  # The command line keeps the contracts' topics, replays into topics of its own, and asks whether states have an owner.
   administration = [
     {
       Sid    = "Administration"
@@ -66,6 +66,12 @@ locals {
         "kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration",
       ]
       Resource = [for name in var.topics : "${local.topic}/${name}"]
+    },
+    {
+      Sid      = "Owners"
+      Effect   = "Allow"
+      Action   = ["kafka-cluster:DescribeGroup"]
+      Resource = flatten([for service in sort(keys(var.services)) : ["${local.group}/${service}", "${local.group}/${service}-*"]])
     },
     {
       Sid    = "Replays"

@@ -48,12 +48,16 @@ class AdminSettings(BaseSettings):
         reviews_topic: Topic of the decisions that a person should see.
         outcomes_topic: Topic of what people decided on them.
         enriched_topic: Topic of the decided events.
+        results_topic: Topic of the models' answers.
         divergence_topic: Topic of what shadow agents decide beside what holds.
         replays_topic: Topic of what was put back of dead letters.
         budget_topic: The budgets' ledger.
         reviewer: Who decides on reviews; None until somebody says so.
         operator: Who puts dead letters back; None until somebody says so.
         catalog: Catalog of the tables, as pyiceberg takes its properties, ``name`` among them.
+        enrichers: Addresses of the enricher's replicas, each of them, for what they alone can do.
+        control_token_file: File with the token of the services' control calls.
+        pii_key_file: File with the key that tables' personal data is hashed with; the writer's own.
         local_stack: The local stack that gave its addresses as defaults; None where none runs in the current folder.
     """
 
@@ -70,12 +74,16 @@ class AdminSettings(BaseSettings):
     reviews_topic: str = "decision-reviews"
     outcomes_topic: str = "review-outcomes"
     enriched_topic: str = "enriched-events"
+    results_topic: str = "model-results"
     divergence_topic: str = "decision-divergences"
     replays_topic: str = "dead-letter-replays"
     budget_topic: str = "budget-ledger"
     reviewer: str | None = None
     operator: str | None = None
     catalog: dict[str, str] = Field(default_factory=dict)
+    enrichers: list[str] = Field(default_factory=list)
+    control_token_file: Path | None = None
+    pii_key_file: Path | None = None
     local_stack: LocalStack | None = None
 
     @classmethod
@@ -105,6 +113,7 @@ def load_settings(
     replication_factor: int | None = None,
     reviewer: str | None = None,
     operator: str | None = None,
+    enrichers: list[str] | None = None,
 ) -> AdminSettings:
     """Settings with a command's options on top; None leaves an option to the other sources.
 
@@ -118,6 +127,7 @@ def load_settings(
         "replication_factor": replication_factor,
         "reviewer": reviewer,
         "operator": operator,
+        "enrichers": enrichers,
     }
     try:
         return AdminSettings.model_validate({name: value for name, value in given.items() if value is not None})
@@ -151,5 +161,7 @@ class _LocalStackSource(PydanticBaseSettingsSource):
             "producer": {"url": local.services["producer"], "token_file": local.control_token_file}
             if "producer" in local.services
             else {},
+            "enrichers": [url for name, url in local.services.items() if name.partition("-")[0] == "enricher"],
+            "control_token_file": local.control_token_file,
             "local_stack": local,
         }

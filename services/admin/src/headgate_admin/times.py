@@ -32,3 +32,11 @@ def iso(milliseconds: int) -> str:
 def readable_time(milliseconds: int) -> str:
     """A time in UTC, to the second."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def readable_span(milliseconds: int) -> str:
+    """A span in days or hours; -1 is for ever, as Kafka has it."""
+    if milliseconds < 0:
+        return "for ever"
+    days = milliseconds / 86_400_000
+    return f"{days:g} days" if days >= 1 else f"{days * 24:.1f} hours"

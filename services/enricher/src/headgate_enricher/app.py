@@ -27,6 +27,7 @@ from headgate_enricher.bedrock.model import ModelFactory
 from headgate_enricher.budget.opening import Budget, check_ledger, ledger_contract, open_budget
 from headgate_enricher.canary import Canary, check_canary
 from headgate_enricher.dispatcher import Dispatcher
+from headgate_enricher.forgetting import Forgetting, forget_router
 from headgate_enricher.gateway.assembly import create_calls
 from headgate_enricher.gateway.control import model_router
 from headgate_enricher.gateway.model import GatewayModel
@@ -131,6 +132,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     calls.record_in(results)
     assembly = StageAssembly(settings, contracts, topics, clients.registry, routing, clients.recorded, metrics)
     stages = assembly.stages(clients.transactions)
+    forgetting, namespaces = Forgetting(), [f"{settings.group_id}/{decider.name}" for decider in routing.deciders]
     dispatcher = Dispatcher(
         consumer=clients.consumer,
         intake=stages.intake,
@@ -142,6 +144,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         progress_log=_progress_log(settings, contracts, topics, clients),
         results=results,
         memories=_memories(settings, contracts, topics, clients, routing),
+        forgetting=forgetting,
         limits=_limits(settings, topics),
         metrics=EnricherMetrics(metrics),
     )
@@ -159,7 +162,11 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         ready=lambda: dispatcher.why_not_ready() or budget.why_not_ready(),
         info=lambda: _info(settings, routing, calls.routes),
         close=budget.close,
-        routers=[model_router(calls.routes), *budget.routers],
+        routers=[
+            model_router(calls.routes),
+            forget_router(forgetting, topics.source.topic, namespaces),
+            *budget.routers,
+        ],
     )
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from headgate_runtime.state import StateStore
     from headgate_schemas.agent import Memory
 
+    from headgate_enricher.forgetting import Forgetting
     from headgate_enricher.limits import Limits
     from headgate_enricher.metrics import EnricherMetrics
     from headgate_enricher.model_thread import ModelCalls
@@ -59,6 +60,7 @@ class Dispatcher:
         progress_log: Reads and writes how far partitions are.
         results: Models' answers to events that are not done.
         memories: What the agents remember by key.
+        forgetting: Keys whose memories are to go.
         limits: Bounds.
         metrics: Metrics.
         clock: Monotonic seconds; the same clock as the model's deadlines.
@@ -78,6 +80,7 @@ class Dispatcher:
         progress_log: ProgressLog,
         results: Answers,
         memories: StateStore[Memory],
+        forgetting: Forgetting,
         limits: Limits,
         metrics: EnricherMetrics,
         clock: Callable[[], float] = time.monotonic,
@@ -93,6 +96,7 @@ class Dispatcher:
         self._progress_log = progress_log
         self._results = results
         self._memories = memories
+        self._forgetting = forgetting
         self._placement = Placement(progress_log, consumer, self._restore, START, clock)
         self._limits = limits
         self._metrics = metrics
@@ -139,6 +143,8 @@ class Dispatcher:
         self._collect()
         self._work_inbox()
         self._outbox.stream()
+        if self._forgetting.stage(self._partitions.values()):
+            self._commit_due_s = float("-inf")
         now_s = self._clock()
         # Placing may take long: nothing that is finished waits for it.
         placing = self._placement.due
@@ -363,6 +369,7 @@ class Dispatcher:
             self._metrics.aborted()
             return
         self._memories.committed(offsets)
+        self._forgetting.committed(self._partitions.values())
         for partition in changed:
             partition.progress.changed = False
             partition.committed(offsets[partition.source])

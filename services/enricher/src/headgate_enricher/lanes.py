@@ -26,6 +26,10 @@ class Lanes(Generic[Item]):
         """Items that wait behind a slow one."""
         return self._waiting
 
+    def holds(self, key: bytes) -> bool:
+        """Whether a slow item of the key is under way."""
+        return key in self._lanes
+
     def enter(self, key: bytes | None, item: Item, *, slow: bool) -> bool:
         """Put an item behind those of its key; True if it may go now (and, where slow, holds the lane)."""
         if key is None:

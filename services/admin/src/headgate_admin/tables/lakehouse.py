@@ -74,3 +74,15 @@ def find_row(
     except OSError as error:
         raise UnavailableError(f"the store does not give the files of {name}: {error}") from error
     return found[0] if found else None
+
+
+def reload(table: Table) -> Table:
+    """Load a table again, as it stands now, over the same connections.
+
+    Raises:
+        UnavailableError: The catalog does not answer, or does not have it any more.
+    """
+    try:
+        return table.catalog.load_table(table.name())
+    except Exception as error:  # each catalog client raises errors of its own
+        raise UnavailableError(f"the catalog does not answer for {'.'.join(table.name())}: {error!r}") from error

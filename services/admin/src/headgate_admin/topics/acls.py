@@ -89,10 +89,13 @@ def apply_acls(
 
 
 def _administration(name: str, contracts: Collection[TopicContract]) -> Iterator[AclRule]:
-    """What the command line needs besides: it keeps topics and rules, and replays into topics of its own."""
+    """What the command line needs besides: it keeps topics and rules, replays, and asks whether states have an owner."""
     yield from _allow(name, "cluster", CLUSTER, _KEEPS_CLUSTER)
     for topic in contracts:
         yield from _allow(name, "topic", topic.topic, _KEEPS_TOPICS)
+    for service in services_of(contracts):
+        yield from _allow(name, "group", service, ("DESCRIBE",))
+        yield from _allow(name, "group", f"{service}-", ("DESCRIBE",), "prefixed")
     yield from _allow(name, "topic", REPLAYS, ("READ", "WRITE", "CREATE", "DELETE", *_ON_TOPIC), "prefixed")
     yield from _allow(name, "group", REPLAYS, ("READ", "DESCRIBE"), "prefixed")
     yield from _allow(name, "transactional_id", REPLAYS, ("WRITE", "DESCRIBE"), "prefixed")

@@ -12,6 +12,7 @@ from headgate_schemas import Contracts
 from headgate_admin.config import load_settings
 from headgate_admin.options import BootstrapServers, ContractsDir, DryRun, Json, ReplicationFactor  # noqa: TC001  # typer reads them
 from headgate_admin.output import ExitCode, Output, reporting, table_of
+from headgate_admin.times import readable_span
 from headgate_admin.topics.acl_cli import app as acl_app
 from headgate_admin.topics.losses import Losses
 from headgate_admin.topics.plan import Refusal, TopicChange, apply_topics, document_of, plan_topics
@@ -45,7 +46,7 @@ def list_topics(*, contracts: ContractsDir = None, json: Json = False) -> None:
                 topic.record,
                 topic.owner,
                 topic.partitions,
-                _days(topic.retention_ms),
+                readable_span(topic.retention_ms),
                 topic.cleanup_policy,
             )
             for topic in topics
@@ -114,7 +115,3 @@ def _show(output: Output, changes: Sequence[TopicChange], summary: str, *, appli
     rows = [(change.topic, change.action, change.describe()) for change in changes]
     document = {"applied": applied, "changes": [document_of(change) for change in changes]}
     output.result(document, summary, table_of(("topic", "change", "what"), rows))
-
-
-def _days(retention_ms: int) -> str:
-    return "for ever" if retention_ms < 0 else f"{retention_ms / 86_400_000:g} days"

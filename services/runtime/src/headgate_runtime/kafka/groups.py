@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient
 
@@ -38,6 +38,17 @@ class KafkaGroup:
             for each in found.topic_partitions
             if each.offset >= 0
         }
+
+    def members(self) -> int:
+        """Return how many members the group has; none where there is no such group."""
+        futures = self._client.describe_consumer_groups([self._group_id], request_timeout=_TIMEOUT_S)
+        action = f"describe group {self._group_id}"
+        try:
+            return len(futures[self._group_id].result(timeout=_TIMEOUT_S * 2).members)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return 0
+            raise self._context.translate(error, action) from error
 
     def move(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit offsets for a group that has no member; makes the group where there is none.

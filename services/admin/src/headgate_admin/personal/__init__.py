@@ -1,0 +1,1 @@
+"""Where personal data goes, worked out from the contracts."""
