@@ -8,7 +8,7 @@ from headgate_schemas.examples import parse_value
 from headgate_schemas.paths import Getter, field_getter, texts_getter, with_replaced
 from headgate_schemas.pii import Treatments, treatments
 from headgate_schemas.records import RecordSchema, project, strip_logical_types
-from headgate_schemas.rules import Violation, compile_rules, compile_value_rules
+from headgate_schemas.rules import Violation, broken, class_of, compile_rules, compile_value_rules
 from headgate_schemas.topics import PartitionField, PiiPolicy, RowVersions, Rule, TableContract, TopicContract
 from headgate_schemas.views import latest_rows, latest_view
 
@@ -26,7 +26,9 @@ __all__ = [
     "TopicContract",
     "Treatments",
     "Violation",
+    "broken",
     "check_contracts",
+    "class_of",
     "compile_rules",
     "compile_value_rules",
     "field_getter",

@@ -187,6 +187,8 @@ class TopicContract(_Contract):
         person_after: Where a key ends with a person's: parts before that, each ended by a slash; None where it does not.
         producers: Services that write it; ``consumers`` read it.
         dead_letters: Topic of the records that could not be processed; a topic that takes dead letters has none.
+        on_violation: What a producer does with an event that breaks a rule: refuse it (``reject``), or send it on, for
+            consumers to put it into the dead letters (``quarantine``).
         rules: Rules a value keeps, checked in order.
         table: Table it is stored in, None where it is not; topics of one table have one record.
     """
@@ -207,6 +209,7 @@ class TopicContract(_Contract):
     producers: tuple[Name, ...]
     consumers: tuple[Name, ...]
     dead_letters: Name | None = None
+    on_violation: Literal["reject", "quarantine"] = "reject"
     rules: tuple[Rule, ...] = ()
     table: TableContract | None = None
 
@@ -239,6 +242,12 @@ class TopicContract(_Contract):
             yield "table.partition_by", partition.field
         for name, path in self.table.versions or () if self.table else ():
             yield f"table.versions.{name}", path
+
+    @model_validator(mode="after")
+    def _quarantine_is_somewhere(self) -> Self:
+        if self.on_violation == "quarantine" and self.dead_letters is None:
+            raise ValueError("on_violation: quarantine needs dead_letters, where consumers put what breaks a rule")
+        return self
 
     @field_validator("rules")
     @classmethod

@@ -148,7 +148,8 @@ def test_check_reports_every_problem(folder: Path) -> None:
     assert code == 1
     assert document["errors"][:2] == [
         "base_event.v2.avsc: region: has no doc",
-        "base_event.v2 cannot read what base_event.v1 wrote: region: is not written and has no default",
+        "base_event.v2 cannot read what base_event.v1 wrote: region: is not written and has no default; "
+        "breaks readers of raw-events (enricher, admin) from then on, on what it keeps of v1",
     ]
 
 
