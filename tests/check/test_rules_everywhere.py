@@ -28,12 +28,12 @@ RECORD = CONTRACTS.record(RAW.record)
 COMMAND_LINE = "admin"  # shows people what is there, and decides nothing by it
 READERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("budget-ledger", "enricher"): open_budget,
-    ("decision-metrics", "writer"): Tables._feed,  # noqa: SLF001 - it is only looked at
-    ("enriched-events", "enricher"): StageAssembly._intake,  # noqa: SLF001 - see above
-    ("enriched-events", "writer"): Tables._feed,  # noqa: SLF001 - see above
-    ("raw-events", "enricher"): StageAssembly._intake,  # noqa: SLF001 - see above
+    ("decision-metrics", "writer"): Tables._feed,
+    ("enriched-events", "enricher"): StageAssembly._intake,
+    ("enriched-events", "writer"): Tables._feed,
+    ("raw-events", "enricher"): StageAssembly._intake,
     ("review-outcomes", "reviews"): build_worker,
-    ("review-outcomes", "writer"): Tables._feed,  # noqa: SLF001 - see above
+    ("review-outcomes", "writer"): Tables._feed,
 }
 
 

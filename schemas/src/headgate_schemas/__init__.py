@@ -5,6 +5,7 @@ from headgate_schemas.compatibility import Incompatibility, incompatibilities
 from headgate_schemas.contracts import Contracts
 from headgate_schemas.errors import ContractError
 from headgate_schemas.examples import parse_value
+from headgate_schemas.expectations import Expectation
 from headgate_schemas.paths import Getter, field_getter, texts_getter, with_replaced
 from headgate_schemas.pii import Treatments, treatments
 from headgate_schemas.records import RecordSchema, project, strip_logical_types
@@ -15,6 +16,7 @@ from headgate_schemas.views import latest_rows, latest_view
 __all__ = [
     "ContractError",
     "Contracts",
+    "Expectation",
     "Getter",
     "Incompatibility",
     "PartitionField",

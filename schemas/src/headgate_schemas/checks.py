@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from headgate_schemas.contracts import Contracts
+    from headgate_schemas.expectations import Expectation
     from headgate_schemas.records import RecordSchema
     from headgate_schemas.topics import Rule, TopicContract
 
@@ -96,11 +97,22 @@ def _types(topic: TopicContract, record: RecordSchema) -> Iterator[str]:
     versions = topic.table.versions if topic.table else None
     if versions is not None and not _kinds(record.field_type(versions.by)) <= {"int", "long"}:
         yield f"{file}: table.versions.by: {versions.by} is no whole number; versions are ordered by one"
+    for expectation in topic.table.expectations if topic.table else ():
+        yield from _unfitting(file, record, expectation)
     for rule in topic.rules:
         kinds = _kinds(record.field_type(rule.field))
         for constraint, fitting in _fitting(rule):
             if not kinds & fitting:
                 yield f"{file}: rules.{rule.name}: {constraint} asks nothing of {rule.field}, a {'/'.join(sorted(kinds))}"
+
+
+def _unfitting(file: str, record: RecordSchema, expectation: Expectation) -> Iterator[str]:
+    """What an expectation measures has to be there to be measured."""
+    where = f"{file}: table.expectations.{expectation.name}"
+    kinds = _kinds(record.field_type(expectation.field)) if expectation.field else set()
+    of_value = {str: _TEXT, bool: {"boolean"}, int: {"int", "long"}}.get(type(expectation.value), _NUMERIC)
+    if expectation.measure in {"mean", "share"} and not kinds <= of_value:
+        yield f"{where}: a {expectation.measure} like this asks nothing of {expectation.field}, a {'/'.join(sorted(kinds))}"
 
 
 def _fitting(rule: Rule) -> Iterator[tuple[str, AbstractSet[str]]]:
