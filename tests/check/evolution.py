@@ -22,7 +22,7 @@ from headgate_local.processes import ServiceProcess
 from headgate_runtime.testing import eventually
 from headgate_schemas import Contracts
 
-from tests.check.next_version import FIELDS, release_next
+from tests.check.next_version import FIELDS, grown, release_next
 from tests.load.bounds import ROOT, Bound, report
 from tests.load.posting import Posting
 
@@ -63,7 +63,7 @@ def main() -> int:
 def measure(platform: Platform, newer: Contracts) -> tuple[dict[str, float], dict[str, int]]:
     """Roll the next version through the platform under load; returns figures, and events sent by the end of each step."""
     steps: dict[str, int] = {}
-    posting = Posting(platform.endpoints, [platform.url(name) for name in ("producer-0", "producer-1")], RATE)
+    posting = Posting(platform.endpoints, [platform.url(name) for name in ("producer-0", "producer-1")], RATE, grown)
     with posting:
         settle(platform, posting)
         before = set(stored(platform).schema().column_names)

@@ -7,13 +7,13 @@ import itertools
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 from headgate_schemas import Contracts
 
-from tests.check.next_version import grown
 from tests.load.pace import Pace
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from headgate_local.endpoints import Endpoints
+
+Grow = Callable[[dict[str, Any]], dict[str, Any]]
 
 RECORD = "base_event"
 KEYS = 97
@@ -31,6 +33,12 @@ TIMEOUT_S = 30.0
 class Posting:
     """Posts from a thread of its own, as a client behind a load balancer: who does not answer is passed over; a context manager.
 
+    Args:
+        endpoints: Where the platform is.
+        urls: Addresses of the producers.
+        rate: Events a second.
+        grown: Makes an event of the next version of one.
+
     Attributes:
         newer: Addresses of the producers that take the next version.
         ids: Ids of the events that were accepted.
@@ -38,12 +46,13 @@ class Posting:
         longest_gap_s: Longest time between two requests that were accepted.
     """
 
-    def __init__(self, endpoints: Endpoints, urls: Sequence[str], rate: float) -> None:
+    def __init__(self, endpoints: Endpoints, urls: Sequence[str], rate: float, grown: Grow) -> None:
         self.newer: set[str] = set()
         self.ids: set[str] = set()
         self.longest_gap_s = 0.0
         self._urls = urls
         self._rate = rate
+        self._grown = grown
         self._headers = {
             "Authorization": f"Bearer {Path(endpoints.control_token_file).read_text('utf-8').strip()}",
             "Connection": "close",  # a kept one may end under a request, and what became of it would be a guess
@@ -106,4 +115,4 @@ class Posting:
         number = next(self._numbers)
         event = copy.deepcopy(next(self._examples)) | {"event_id": f"{'new' if newer else 'old'}-{number}"}
         event["payload"]["attributes"]["user_id"] = f"key-{number % KEYS}"
-        return grown(event) if newer else event
+        return self._grown(event) if newer else event

@@ -111,7 +111,8 @@ def _unfitting(file: str, record: RecordSchema, expectation: Expectation) -> Ite
     where = f"{file}: table.expectations.{expectation.name}"
     kinds = _kinds(record.field_type(expectation.field)) if expectation.field else set()
     of_value = {str: _TEXT, bool: {"boolean"}, int: {"int", "long"}}.get(type(expectation.value), _NUMERIC)
-    if expectation.measure in {"mean", "share"} and not kinds <= of_value:
+    fitting = {"mean": _NUMERIC, "share": of_value, "freshness_s": {"long"}}.get(expectation.measure, kinds)
+    if not kinds <= fitting:
         yield f"{where}: a {expectation.measure} like this asks nothing of {expectation.field}, a {'/'.join(sorted(kinds))}"
 
 

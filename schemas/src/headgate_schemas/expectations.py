@@ -22,10 +22,10 @@ class Expectation(ContractPart):
 
     Attributes:
         name: Unique in the table; a label of the metrics.
-        measure: ``freshness_s``: seconds from the newest event time to the commit; ``rows``: how many they are;
+        measure: ``rows``: how many they are; ``freshness_s``: seconds from the newest instant in the field to the commit;
             ``null_share``: of the field, 0 to 1; ``mean``: of the numbers in the field; ``share``: of rows whose field has
             the value, 0 to 1.
-        field: What is measured; none for ``freshness_s`` and ``rows``.
+        field: What is measured; none for ``rows``.
         value: Whose share it is.
         minimum: Least value that meets it; ``maximum`` is the largest.
         least_rows: Shares and means of smaller commits are not judged: they say little.
@@ -39,11 +39,6 @@ class Expectation(ContractPart):
     maximum: float | None = None
     least_rows: Annotated[int, Field(ge=1)] = 100
 
-    @property
-    def of_field(self) -> bool:
-        """Whether it measures a field."""
-        return self.measure not in {"freshness_s", "rows"}
-
     def met(self, found: float) -> bool:
         """Whether a measured value is within; NaN is not."""
         low = float("-inf") if self.minimum is None else self.minimum
@@ -51,8 +46,8 @@ class Expectation(ContractPart):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.of_field != (self.field is not None):
-            raise ValueError(f"{self.measure} {'needs a' if self.of_field else 'is of all rows and takes no'} field")
+        if (self.measure == "rows") != (self.field is None):
+            raise ValueError("rows are of no field, and all else is of one: give or leave out field")
         if (self.measure == "share") != (self.value is not None):
             raise ValueError("a share is of a value, and nothing else is: give measure share and value together")
         if self.minimum is None and self.maximum is None:

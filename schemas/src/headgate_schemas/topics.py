@@ -262,13 +262,6 @@ class TopicContract(ContractPart):
             raise ValueError("on_violation: quarantine needs dead_letters, where consumers put what breaks a rule")
         return self
 
-    @model_validator(mode="after")
-    def _freshness_has_a_time(self) -> Self:
-        measures = {each.measure for each in self.table.expectations} if self.table else set()
-        if "freshness_s" in measures and self.fields.event_time is None:
-            raise ValueError("table.expectations: freshness_s is of the event time; name it in fields.event_time")
-        return self
-
     @field_validator("rules")
     @classmethod
     def _unique_names(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

@@ -32,7 +32,7 @@ class Judged:
     def __init__(self, rows: pa.Table, **said: Any) -> None:
         metrics = Metrics()
         expectation = Expectation.model_validate({"name": "e", "least_rows": 1, **said})
-        Quality(TABLE, [expectation], ("at",), WriterMetrics(metrics)).observe(rows, NOW_MS)
+        Quality(TABLE, [expectation], WriterMetrics(metrics)).observe(rows, NOW_MS)
         labels = {"table": TABLE, "expectation": "e"}
         sample = metrics.registry.get_sample_value
         self.value = sample("headgate_writer_quality_value", labels)
@@ -44,7 +44,7 @@ class Judged:
     ("said", "value"),
     [
         ({"measure": "rows"}, 4),
-        ({"measure": "freshness_s"}, 5.0),
+        ({"measure": "freshness_s", "field": "at"}, 5.0),
         ({"measure": "null_share", "field": "decision.score"}, 0.5),
         ({"measure": "mean", "field": "decision.score"}, 0.5),
         ({"measure": "share", "field": "decision.word", "value": "flag"}, 0.25),
@@ -68,7 +68,7 @@ def test_a_share_of_few_rows_is_not_judged_and_their_number_is() -> None:
 def test_what_has_no_value_to_measure_is_not_judged_and_nan_misses() -> None:
     nothing = ROWS.slice(2)
     assert Judged(nothing, measure="mean", field="decision.score", maximum=0).value is None
-    assert Judged(nothing, measure="freshness_s", maximum=0).value is None
+    assert Judged(nothing, measure="freshness_s", field="at", maximum=0).value is None
     nan = pa.table({"x": [float("nan"), 1.0]})
     assert Judged(nan, measure="mean", field="x", minimum=0).missed == 1
 

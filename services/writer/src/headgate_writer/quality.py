@@ -20,24 +20,16 @@ _MICROS = 1e6
 class Quality:
     """Measures commits and counts which expectations they meet. What misses one is stored all the same: it happened."""
 
-    def __init__(
-        self,
-        table: str,
-        expectations: Sequence[Expectation],
-        event_time: tuple[str, ...],
-        metrics: WriterMetrics,
-    ) -> None:
+    def __init__(self, table: str, expectations: Sequence[Expectation], metrics: WriterMetrics) -> None:
         """Take a table's expectations.
 
         Args:
             table: Name of the table.
             expectations: Of its contract.
-            event_time: Path of the event time's column; empty where the contract names none, and then expects no freshness.
             metrics: Where values and outcomes go.
         """
         self._table = table
         self._expectations = expectations
-        self._event_time = event_time
         self._metrics = metrics
 
     def observe(self, rows: pa.Table, now_ms: float) -> None:
@@ -54,16 +46,16 @@ class Quality:
                 self._metrics.quality_value.labels(self._table, each.name).set(found)
                 self._metrics.quality_windows.labels(self._table, each.name, outcome).inc()
 
-    def _measured(self, each: Expectation, rows: pa.Table, now_ms: float) -> float | None:
+    @staticmethod
+    def _measured(each: Expectation, rows: pa.Table, now_ms: float) -> float | None:
         """What the rows have; None where they are too few to say, or have nothing to measure."""
-        if each.measure == "rows":
-            return rows.num_rows
+        if each.field is None:
+            return int(rows.num_rows)
+        column = _column(rows, each.field)
         if each.measure == "freshness_s":
-            newest = pc.max(pc.cast(_column(rows, self._event_time), pa.int64())).as_py()
-            return None if newest is None else now_ms / 1e3 - newest / _MICROS
-        if rows.num_rows < each.least_rows or each.field is None:
-            return None
-        return _of_column(each, _column(rows, tuple(each.field.split("."))))
+            newest = pc.max(pc.cast(column, pa.int64())).as_py()
+            return None if newest is None else float(now_ms / 1e3 - newest / _MICROS)
+        return _of_column(each, column) if rows.num_rows >= each.least_rows else None
 
 
 def _of_column(each: Expectation, column: Any) -> float | None:
@@ -75,8 +67,9 @@ def _of_column(each: Expectation, column: Any) -> float | None:
     return float((pc.sum(pc.equal(column, pa.scalar(each.value, column.type))).as_py() or 0) / len(column))
 
 
-def _column(rows: pa.Table, path: tuple[str, ...]) -> Any:
-    column: Any = rows.column(path[0])
-    for name in path[1:]:
+def _column(rows: pa.Table, path: str) -> Any:
+    first, *others = path.split(".")
+    column: Any = rows.column(first)
+    for name in others:
         column = pc.struct_field(column, name)
     return column

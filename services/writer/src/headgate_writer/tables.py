@@ -92,7 +92,6 @@ class Tables:
 
     def _made(self, contract: TopicContract, table: TableContract) -> tuple[Sink, TableReader]:
         settings, record = self.settings, self.contracts.record(contract.record)
-        event_time = _path(contract.fields.event_time)
         guard = Guard(table.pii, self.pii_key, record)
         location, opened = self._opened(contract, table, guard, record)
         committer = Committer(
@@ -114,10 +113,8 @@ class Tables:
             committer=committer,
             reopen=lambda: self._opened(contract, table, guard, reader.record)[1],
             policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
-            event_time=event_time,
-            quality=Quality(table.name, table.expectations, event_time or (), self.metrics)
-            if table.expectations
-            else None,
+            event_time=_path(contract.fields.event_time),
+            quality=Quality(table.name, table.expectations, self.metrics) if table.expectations else None,
             on_landed=self.lineage.of(table.name, location, self._records(table), guard) if self.lineage else None,
         )
         if settings.tracing.endpoint is None:
