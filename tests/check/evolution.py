@@ -19,6 +19,7 @@ from headgate_local.demo.lakehouse import count_rows, open_table
 from headgate_local.demo.verify import read_topic
 from headgate_local.platform import Platform, Replicas
 from headgate_local.processes import ServiceProcess
+from headgate_runtime.config import KafkaSettings
 from headgate_runtime.testing import eventually
 from headgate_schemas import Contracts
 
@@ -141,7 +142,8 @@ def gained(row: dict[str, Any]) -> list[Any]:
 def dead_letters(platform: Platform) -> int:
     """Records given up on, by anyone."""
     topics = {topic.dead_letters for topic in Contracts.load().topics.values() if topic.dead_letters}
-    return sum(sum(1 for _ in read_topic(platform.endpoints.bootstrap_servers, topic)) for topic in topics)
+    kafka = KafkaSettings(bootstrap_servers=platform.endpoints.bootstrap_servers)
+    return sum(sum(1 for _ in read_topic(kafka, topic)) for topic in topics)
 
 
 def longest_without_commit_s(table: Table) -> float:
