@@ -37,11 +37,12 @@ SIDE_BY_SIDE = 600  # events between two replacements
 SERVICES = (
     Replicas("enricher", 2),
     Replicas("reviews", module="headgate_enricher.reviews"),
+    Replicas("processor"),
     Replicas("writer", 2, {"HEADGATE_WRITER_COMMIT_INTERVAL_S": "0.5"}),
     Replicas("producer", 2),
 )
 # Who reads what nobody writes yet goes first; the producers, who write it, last.
-ORDER = ("writer-0", "writer-1", "reviews-0", "enricher-0", "enricher-1", "producer-0", "producer-1")
+ORDER = ("writer-0", "writer-1", "processor-0", "reviews-0", "enricher-0", "enricher-1", "producer-0", "producer-1")
 TIMEOUT_S = 90.0
 BOUNDS = (
     Bound("events", at_least=len(ORDER) * SIDE_BY_SIDE),

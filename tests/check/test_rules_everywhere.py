@@ -10,6 +10,7 @@ from headgate_enricher.assembly import StageAssembly
 from headgate_enricher.budget.opening import open_budget
 from headgate_enricher.intake import Intake, RefusedError
 from headgate_enricher.reviews.app import build_worker
+from headgate_processor.rows import Rows
 from headgate_producer.preparation import Preparation
 from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.records import Record
@@ -30,6 +31,7 @@ READERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("budget-ledger", "enricher"): open_budget,
     ("decision-metrics", "writer"): Tables._feed,
     ("enriched-events", "enricher"): StageAssembly._intake,
+    ("enriched-events", "processor"): Rows,
     ("enriched-events", "writer"): Tables._feed,
     ("raw-events", "enricher"): StageAssembly._intake,
     ("review-outcomes", "reviews"): build_worker,
@@ -44,7 +46,7 @@ def test_each_service_that_reads_a_topic_with_rules_compiles_them_where_it_decod
     for reader in READERS.values():
         source = inspect.getsource(reader)
         assert "Decoder(" in source
-        assert "compile_rules(" in source
+        assert "compile_rules(" in source or "compile_value_rules(" in source
 
 
 @pytest.mark.parametrize(
