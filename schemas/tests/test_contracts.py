@@ -263,32 +263,6 @@ def test_an_incompatible_release_is_found_in_both_directions(folder: Path) -> No
     ) in problems
 
 
-def test_each_topic_that_carries_a_record_is_named_with_its_readers(folder: Path) -> None:
-    schema = json.loads((folder / "avro/dead_letter.v1.avsc").read_text())
-    schema["fields"].append({"name": "severity", "type": "int", "doc": "How bad it is."})
-    release(folder, "dead_letter", 2, schema)
-    (folder / "topics/raw-events.dlq.yaml").write_text(
-        (folder / "topics/raw-events.dlq.yaml").read_text().replace("[writer, admin]", "[writer, pager]")
-    )
-    found = [problem for problem in check_contracts(Contracts.load(folder)) if "cannot read" in problem]
-    ends = [problem.partition("; breaks ")[2] for problem in found]
-    assert "readers of raw-events.dlq (writer, pager) from then on, on what it keeps of v1" in ends
-    assert "readers of enriched-events.dlq (writer, admin) from then on, on what it keeps of v1" in ends
-
-
-def test_a_nested_change_of_type_breaks_old_and_new_readers(folder: Path) -> None:
-    schema = base_event(folder)
-    attributes = schema["fields"][4]["type"]["fields"][0]["type"]["fields"]
-    next(field for field in attributes if field["name"] == "amount")["type"] = ["null", "string"]
-    release(folder, "base_event", 2, schema)
-    change_topic(folder, rules=[])
-    found = [problem for problem in check_contracts(Contracts.load(folder)) if "cannot read" in problem]
-    assert [problem.partition(" wrote: ")[2].partition(" (")[0] for problem in found] == [
-        "payload.attributes.amount: double cannot be read as any of: null, string; breaks readers of raw-events",
-        "payload.attributes.amount: string cannot be read as any of: null, double; breaks readers of raw-events",
-    ]
-
-
 def test_a_release_is_held_against_all_older_ones(folder: Path) -> None:
     with_default = base_event(folder)
     with_default["fields"].append({"name": "weight", "type": "int", "default": 0, "doc": "Weight in grams."})

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
-FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
-Name = Annotated[str, Field(min_length=1)]
+from headgate_schemas.parts import ContractPart, FieldPath, Name
+
 Measure = Literal["freshness_s", "rows", "null_share", "mean", "share"]
-
-
-class ContractPart(BaseModel):
-    """A part of a contract: nothing in it is changed, and nothing it does not know is passed over."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 class Expectation(ContractPart):

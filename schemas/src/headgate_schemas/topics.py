@@ -22,7 +22,8 @@ from pydantic import (
 )
 
 from headgate_schemas.errors import ContractError
-from headgate_schemas.expectations import ContractPart, Expectation, FieldPath, Name
+from headgate_schemas.expectations import Expectation
+from headgate_schemas.parts import ContractPart, FieldPath, Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
