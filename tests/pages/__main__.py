@@ -1,7 +1,7 @@
-"""Writes the calculated parts of the pages anew: ``make cost-docs``, or ``python -m tests.pages``.
+"""Writes the calculated parts of the pages anew: ``make pages``, or ``python -m tests.pages``.
 
 A page holds prose, and between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` what is calculated from the shipped price
-list and figures. Only that is replaced.
+list and figures, or read from the shipped contracts. Only that is replaced.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from headgate_admin.cost.figures import load_book
+from headgate_schemas import Contracts
 
 from tests.pages.blocks import cost_blocks, scale_blocks
+from tests.pages.governance import governance_blocks
 from tests.pages.plot import draw
 
 if TYPE_CHECKING:
@@ -40,7 +42,11 @@ def filled(page: str, blocks: Mapping[str, str]) -> str:
 
 def pages(book: Book) -> dict[Path, str]:
     """Each page as it has to be."""
-    blocks = {DOCS / "cost.md": cost_blocks(book), DOCS / "scale.md": scale_blocks(book)}
+    blocks = {
+        DOCS / "cost.md": cost_blocks(book),
+        DOCS / "scale.md": scale_blocks(book),
+        DOCS / "governance.md": governance_blocks(Contracts.load()),
+    }
     return {path: filled(path.read_text(encoding="utf-8"), of_it) for path, of_it in blocks.items()}
 
 

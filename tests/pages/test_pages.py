@@ -1,18 +1,22 @@
-"""The pages on cost and scale show what is calculated now."""
+"""The pages on cost, scale and governance show what is calculated now."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from headgate_admin.cost.figures import load_book
+from headgate_schemas import Contracts
 
 from tests.pages.__main__ import PLOT, filled, pages
+from tests.pages.governance import governance_blocks
 from tests.pages.plot import digest
 
 BOOK = load_book()
-STALE = "is stale: run `make cost-docs` and commit what it writes"
+STALE = "is stale: run `make pages` and commit what it writes"
 
 
-def test_calculated_parts_of_the_pages_are_of_these_prices_and_figures() -> None:
+def test_calculated_parts_of_the_pages_are_of_these_prices_figures_and_contracts() -> None:
     for path, text in pages(BOOK).items():
         assert path.read_text(encoding="utf-8") == text, f"docs/{path.name} {STALE}"
 
@@ -27,6 +31,14 @@ def test_another_price_makes_the_page_stale() -> None:
     changed = type(BOOK)(prices, BOOK.measured)
     assert pages(changed) != pages(BOOK)
     assert digest(changed) != digest(BOOK)
+
+
+def test_another_owner_rule_or_tag_makes_the_catalogue_stale() -> None:
+    contracts = Contracts.load()
+    raw = contracts.topic("raw-events")
+    for change in ({"owner": "somebody"}, {"on_violation": "quarantine"}, {"consumers": ("enricher", "spy")}):
+        topics = {**contracts.topics, "raw-events": raw.model_copy(update=change)}
+        assert governance_blocks(replace(contracts, topics=topics)) != governance_blocks(contracts)
 
 
 def test_a_place_without_a_block_is_refused() -> None:

@@ -5,16 +5,18 @@ from headgate_schemas.compatibility import Incompatibility, incompatibilities
 from headgate_schemas.contracts import Contracts
 from headgate_schemas.errors import ContractError
 from headgate_schemas.examples import parse_value
+from headgate_schemas.expectations import Expectation
 from headgate_schemas.paths import Getter, field_getter, texts_getter, with_replaced
 from headgate_schemas.pii import Treatments, treatments
 from headgate_schemas.records import RecordSchema, project, strip_logical_types
-from headgate_schemas.rules import Violation, compile_rules, compile_value_rules
+from headgate_schemas.rules import Violation, broken, class_of, compile_rules, compile_value_rules
 from headgate_schemas.topics import PartitionField, PiiPolicy, RowVersions, Rule, TableContract, TopicContract
 from headgate_schemas.views import latest_rows, latest_view
 
 __all__ = [
     "ContractError",
     "Contracts",
+    "Expectation",
     "Getter",
     "Incompatibility",
     "PartitionField",
@@ -26,7 +28,9 @@ __all__ = [
     "TopicContract",
     "Treatments",
     "Violation",
+    "broken",
     "check_contracts",
+    "class_of",
     "compile_rules",
     "compile_value_rules",
     "field_getter",

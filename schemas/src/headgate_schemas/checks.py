@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from headgate_schemas.compatibility import version_conflicts
 from headgate_schemas.errors import ContractError
@@ -10,14 +10,16 @@ from headgate_schemas.records import walk_fields
 from headgate_schemas.rules import compile_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from headgate_schemas.contracts import Contracts
+    from headgate_schemas.expectations import Expectation
     from headgate_schemas.records import RecordSchema
-    from headgate_schemas.topics import Compatibility, Rule, TopicContract
+    from headgate_schemas.topics import Rule, TopicContract
 
 PII_CLASSES = frozenset({"direct", "quasi"})
+STRICTEST: Final = "FULL_TRANSITIVE"
 _NUMERIC = frozenset({"int", "long", "float", "double"})
 _TEXT = frozenset({"string", "enum"})
 _SIZED = frozenset({"string", "bytes", "array", "map"})
@@ -31,8 +33,7 @@ def check_contracts(contracts: Contracts) -> list[str]:
         for record in versions:
             problems += _undocumented(record)
             problems += _unknown_pii(record)
-        for level in _levels(contracts, name):
-            problems += version_conflicts(versions, level)
+        problems += _conflicts(name, versions, [topic for topic in contracts.topics.values() if topic.record == name])
         problems += _examples(contracts, name)
     for topic in contracts.topics.values():
         problems += _types(topic, contracts.record(topic.record))
@@ -53,10 +54,18 @@ def _unknown_pii(record: RecordSchema) -> Iterator[str]:
             yield f"{record.label}.avsc: {path}: pii is {pii!r}; it is one of {', '.join(sorted(PII_CLASSES))}"
 
 
-def _levels(contracts: Contracts, record: str) -> set[Compatibility]:
-    """Compatibility levels of the topics that carry a record; one that none carries is held to the strictest."""
-    levels = {topic.compatibility for topic in contracts.topics.values() if topic.record == record}
-    return levels or {"FULL_TRANSITIVE"}
+def _conflicts(name: str, versions: Sequence[RecordSchema], topics: Sequence[TopicContract]) -> Iterator[str]:
+    """What breaks between versions, and whose reading it breaks; a record without a topic is held to the strictest."""
+    if not topics:
+        yield from (f"{conflict}; no topic carries {name} yet" for conflict in version_conflicts(versions, STRICTEST))
+    for topic in topics:
+        readers = ", ".join(topic.consumers) or "nobody yet"
+        for conflict in version_conflicts(versions, topic.compatibility):
+            reader, writer = conflict.reader.version, conflict.writer.version
+            when = (
+                f"until they read with v{writer}" if reader < writer else f"from then on, on what it keeps of v{writer}"
+            )
+            yield f"{conflict}; breaks readers of {topic.topic} ({readers}) {when}"
 
 
 def _examples(contracts: Contracts, name: str) -> Iterator[str]:
@@ -74,7 +83,7 @@ def _examples(contracts: Contracts, name: str) -> Iterator[str]:
         for file, example in examples.items():
             violation = first_violation(example)
             if violation is not None:
-                yield f"examples/{name}/{file}.json: breaks rule {violation.rule} of {topic.topic}: {violation.message}"
+                yield f"examples/{name}/{file}.json: is no value of {topic.topic}: {violation.message}"
 
 
 def _types(topic: TopicContract, record: RecordSchema) -> Iterator[str]:
@@ -88,11 +97,23 @@ def _types(topic: TopicContract, record: RecordSchema) -> Iterator[str]:
     versions = topic.table.versions if topic.table else None
     if versions is not None and not _kinds(record.field_type(versions.by)) <= {"int", "long"}:
         yield f"{file}: table.versions.by: {versions.by} is no whole number; versions are ordered by one"
+    for expectation in topic.table.expectations if topic.table else ():
+        yield from _unfitting(file, record, expectation)
     for rule in topic.rules:
         kinds = _kinds(record.field_type(rule.field))
         for constraint, fitting in _fitting(rule):
             if not kinds & fitting:
                 yield f"{file}: rules.{rule.name}: {constraint} asks nothing of {rule.field}, a {'/'.join(sorted(kinds))}"
+
+
+def _unfitting(file: str, record: RecordSchema, expectation: Expectation) -> Iterator[str]:
+    """What an expectation measures has to be there to be measured."""
+    where = f"{file}: table.expectations.{expectation.name}"
+    kinds = _kinds(record.field_type(expectation.field)) if expectation.field else set()
+    of_value = {str: _TEXT, bool: {"boolean"}, int: {"int", "long"}}.get(type(expectation.value), _NUMERIC)
+    fitting = {"mean": _NUMERIC, "share": of_value, "freshness_s": {"long"}}.get(expectation.measure, kinds)
+    if not kinds <= fitting:
+        yield f"{where}: a {expectation.measure} like this asks nothing of {expectation.field}, a {'/'.join(sorted(kinds))}"
 
 
 def _fitting(rule: Rule) -> Iterator[tuple[str, AbstractSet[str]]]:

@@ -55,13 +55,26 @@ class Incompatibility:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two versions of a record of which one cannot read what the other wrote, though they have to."""
+
+    reader: RecordSchema
+    writer: RecordSchema
+    problem: Incompatibility
+
+    def __str__(self) -> str:
+        """Who cannot read what, and why."""
+        return f"{self.reader.label} cannot read what {self.writer.label} wrote: {self.problem}"
+
+
 def incompatibilities(reader: Any, writer: Any) -> list[Incompatibility]:
     """Everything that can break when data written with ``writer`` is read with ``reader``; both in JSON form."""
     reader, writer = parse_schema(reader), parse_schema(writer)
     return list(_Resolution(named_types(reader), named_types(writer)).resolve(reader, writer, ""))
 
 
-def version_conflicts(versions: Sequence[RecordSchema], compatibility: Compatibility) -> Iterator[str]:
+def version_conflicts(versions: Sequence[RecordSchema], compatibility: Compatibility) -> Iterator[Conflict]:
     """What a compatibility level forbids between the versions of one record, oldest first."""
     if compatibility == "NONE":
         return
@@ -72,7 +85,7 @@ def version_conflicts(versions: Sequence[RecordSchema], compatibility: Compatibi
         directions = {"BACKWARD": [(new, old)], "FORWARD": [(old, new)], "FULL": [(new, old), (old, new)]}[level]
         for reader, writer in directions:
             for problem in incompatibilities(reader.schema, writer.schema):
-                yield f"{reader.label} cannot read what {writer.label} wrote: {problem}"
+                yield Conflict(reader, writer, problem)
 
 
 class _Resolution:

@@ -19,7 +19,13 @@ ValueCheck = Callable[[Sequence[Any]], "Violation | None"]
 Breaks = Callable[[Any], bool]
 
 _NUMBERS: frozenset[Any] = frozenset({int, float})  # by exact class: a boolean is no number
-_SIZES: Mapping[Any, str] = {str: "a text", bytes: "bytes", list: "an array", tuple: "an array", dict: "an object"}
+_SIZES: Mapping[Any, tuple[str, str]] = {
+    str: ("a text", "characters"),
+    bytes: ("a value", "bytes"),
+    list: ("an array", "items"),
+    tuple: ("an array", "items"),
+    dict: ("an object", "entries"),
+}
 _SIZED: frozenset[Any] = frozenset(_SIZES)
 _SCALARS: frozenset[Any] = frozenset({str, int})
 
@@ -31,7 +37,7 @@ class Violation:
     Attributes:
         field: Path of the field.
         rule: Name of the rule.
-        message: What the field must be and of which class its value is; never the value.
+        message: What the field must be, of which class its value is, and the rule; never the value.
     """
 
     field: str
@@ -94,7 +100,7 @@ def compile_value_rules(
             elif breaks is None or not breaks(value):
                 continue
             if when is None or values[when] == equals:
-                return _violation(rule, demand, value)
+                return broken(rule.field, rule.name, demand, value)
         return None
 
     return tuple(indexes), check
@@ -160,18 +166,20 @@ def _span(low: float | None, high: float | None) -> str:
     return " and ".join([*bounds, f"at most {high}"] if high is not None else bounds)
 
 
-def _violation(rule: Rule, demand: str, value: Any) -> Violation:
-    return Violation(rule.field, rule.name, f"{rule.field} {demand}; it is {_class_of(value)}")
+def broken(field: str, rule: str, demand: str, value: Any) -> Violation:
+    """A violation in the words that every edge uses: ``FIELD DEMAND; it is CLASS OF VALUE (rule RULE)``."""
+    return Violation(field, rule, f"{field or 'the event'} {demand}; it is {class_of(value)} (rule {rule})")
 
 
-def _class_of(value: Any) -> str:
+def class_of(value: Any) -> str:
     """The class of a value in words that give nothing of it away but sign and size."""
     if value is None or value.__class__ is bool:
-        return "absent" if value is None else "a boolean"
+        return "null" if value is None else "a boolean"
     if value.__class__ in _NUMBERS:
         if value.__class__ is float and not math.isfinite(value):
             return "not a finite number"
         return "a negative number" if value < 0 else "a number"
     if value.__class__ in _SIZED:
-        return f"{_SIZES[value.__class__]} of length {len(value)}"
+        kind, unit = _SIZES[value.__class__]
+        return f"{kind} of {len(value)} {unit}"
     return "of another type"

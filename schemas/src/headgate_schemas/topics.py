@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     StrictBool,
@@ -24,6 +22,8 @@ from pydantic import (
 )
 
 from headgate_schemas.errors import ContractError
+from headgate_schemas.expectations import Expectation
+from headgate_schemas.parts import ContractPart, FieldPath, Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 Compatibility = Literal[
     "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
 ]
-FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
-Name = Annotated[str, Field(min_length=1)]
 Treatment = Literal["keep", "hash", "drop"]
+_Named = TypeVar("_Named", "Rule", Expectation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +56,14 @@ def _resolve_set(value: object, info: ValidationInfo) -> object:
 SetReference = Annotated[NamedSet, BeforeValidator(_resolve_set), PlainSerializer(lambda named: named.name)]
 
 
-class _Contract(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
-class Condition(_Contract):
+class Condition(ContractPart):
     """When a rule applies: where the field equals the value."""
 
     field: FieldPath
     equals: StrictStr | StrictInt | StrictBool
 
 
-class Rule(_Contract):
+class Rule(ContractPart):
     """A rule on one field that a schema cannot say; an absent or null field breaks only ``required``.
 
     Attributes:
@@ -111,7 +106,16 @@ class Rule(_Contract):
         return self
 
 
-class EventFields(_Contract):
+def unique(kind: str, named: tuple[_Named, ...]) -> tuple[_Named, ...]:
+    """Refuse a name that is used twice."""
+    names = [each.name for each in named]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{kind} names are used twice: {', '.join(twice)}")
+    return named
+
+
+class EventFields(ContractPart):
     """Paths of the fields that Headgate needs to know; ``key: null`` declares a topic whose key is no field."""
 
     key: FieldPath | None
@@ -121,7 +125,7 @@ class EventFields(_Contract):
     type: FieldPath | None = None
 
 
-class PartitionField(_Contract):
+class PartitionField(ContractPart):
     """One field of an Iceberg partition spec; the transform as Iceberg writes it."""
 
     field: FieldPath
@@ -130,7 +134,7 @@ class PartitionField(_Contract):
     ]
 
 
-class RowVersions(_Contract):
+class RowVersions(ContractPart):
     """Which rows of a table are versions of one thing; a row is unique by both fields.
 
     Attributes:
@@ -142,7 +146,7 @@ class RowVersions(_Contract):
     by: FieldPath
 
 
-class PiiPolicy(_Contract):
+class PiiPolicy(ContractPart):
     """What the table holds of the fields that are tagged as personal data, by the tag.
 
     ``hash`` stores the HMAC-SHA-256 of a value under the writer's key, ``drop`` makes no column of the field.
@@ -156,21 +160,28 @@ class PiiPolicy(_Contract):
         return self.quasi if tag == "quasi" else self.direct
 
 
-class TableContract(_Contract):
+class TableContract(ContractPart):
     """The lakehouse table a topic is stored in, as ``namespace.table``.
 
     Attributes:
         versions: Where rows may follow rows.
         pii: What becomes of personal data.
+        expectations: What each commit should look like; one that does not is stored, counted and alerted on.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+$")]
     partition_by: tuple[PartitionField, ...] = ()
     versions: RowVersions | None = None
     pii: PiiPolicy = PiiPolicy()
+    expectations: tuple[Expectation, ...] = ()
+
+    @field_validator("expectations")
+    @classmethod
+    def _unique_expectations(cls, expectations: tuple[Expectation, ...]) -> tuple[Expectation, ...]:
+        return unique("expectation", expectations)
 
 
-class TopicContract(_Contract):
+class TopicContract(ContractPart):
     """A topic's contract.
 
     Attributes:
@@ -187,6 +198,8 @@ class TopicContract(_Contract):
         person_after: Where a key ends with a person's: parts before that, each ended by a slash; None where it does not.
         producers: Services that write it; ``consumers`` read it.
         dead_letters: Topic of the records that could not be processed; a topic that takes dead letters has none.
+        on_violation: What a producer does with an event that breaks a rule: refuse it (``reject``), or send it on, for
+            consumers to put it into the dead letters (``quarantine``).
         rules: Rules a value keeps, checked in order.
         table: Table it is stored in, None where it is not; topics of one table have one record.
     """
@@ -207,6 +220,7 @@ class TopicContract(_Contract):
     producers: tuple[Name, ...]
     consumers: tuple[Name, ...]
     dead_letters: Name | None = None
+    on_violation: Literal["reject", "quarantine"] = "reject"
     rules: tuple[Rule, ...] = ()
     table: TableContract | None = None
 
@@ -239,15 +253,20 @@ class TopicContract(_Contract):
             yield "table.partition_by", partition.field
         for name, path in self.table.versions or () if self.table else ():
             yield f"table.versions.{name}", path
+        for expectation in self.table.expectations if self.table else ():
+            if expectation.field is not None:
+                yield f"table.expectations.{expectation.name}.field", expectation.field
+
+    @model_validator(mode="after")
+    def _quarantine_is_somewhere(self) -> Self:
+        if self.on_violation == "quarantine" and self.dead_letters is None:
+            raise ValueError("on_violation: quarantine needs dead_letters, where consumers put what breaks a rule")
+        return self
 
     @field_validator("rules")
     @classmethod
     def _unique_names(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-        names = [rule.name for rule in rules]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"rule names are used twice: {', '.join(twice)}")
-        return rules
+        return unique("rule", rules)
 
 
 def read_topic(path: Path, sets: dict[str, NamedSet]) -> TopicContract:

@@ -214,7 +214,7 @@ def test_what_would_fail_again_is_left_and_the_others_pass(office: Office) -> No
     assert (code, document["replayed"]) == (1, 1)
     [left] = [letter["left"] for letter in document["letters"] if letter["left"]]
     assert left.startswith("would fail again: event_type ")
-    assert left.endswith("(event_type_known). Mend it: --value-file")
+    assert left.endswith("(rule event_type_known). Mend it: --value-file")
     assert [record.value for record in office.replayed()] == [good(office)]
 
 

@@ -66,6 +66,21 @@ def test_a_broken_event_is_refused_by_the_rule_it_breaks(
     assert violation.rule == rule
 
 
+def test_what_breaks_a_rule_is_sent_on_where_the_contract_quarantines_it_and_what_fits_no_schema_is_not(
+    registry: MemoryRegistry, topic: TopicContract, record: RecordSchema, event: dict[str, Any]
+) -> None:
+    quarantining = topic.model_copy(update={"on_violation": "quarantine"})
+    preparation = Preparation(quarantining, record, Encoder(registry, topic.subject, record))
+
+    sent = preparation.prepare({**event, "event_type": "refund"})
+    refused = preparation.prepare({**event, "event_type": 5})
+
+    assert isinstance(sent, OutgoingRecord)
+    assert Decoder(registry, record).decode(sent.value)["event_type"] == "refund"
+    assert isinstance(refused, Violation)
+    assert refused.message == "event_type must be of type string; it is a number (rule schema_type)"
+
+
 def test_iso_times_become_milliseconds_and_the_given_event_stays_as_it_was(
     preparation: Preparation, event: dict[str, Any]
 ) -> None:

@@ -8,7 +8,7 @@ import re
 from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
-from headgate_schemas.topics import FieldPath
+from headgate_schemas.parts import FieldPath
 from pydantic import (
     BaseModel,
     BeforeValidator,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from headgate_schemas import Violation
+from headgate_schemas import Violation, broken
 
 from headgate_producer.shape import Branch, Leaf, Node, shape_of
 
@@ -27,15 +27,6 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 }
 _RANGES: Final[Mapping[str, tuple[int, int]]] = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 _LONGEST_NAME: Final = 100
-_CLASSES: Final[Mapping[type, str]] = {
-    type(None): "null",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a number",
-    str: "a text",
-    dict: "an object",
-    list: "an array",
-}
 
 
 def compile_conformity(record: RecordSchema) -> Check:
@@ -90,7 +81,7 @@ def _diagnose(branch: Branch, value: Any, path: str, record: str) -> Violation |
     """Find the first misfit, with no assumption about exact types; None where the value fits after all."""
     prefix = f"{path}." if path else ""
     if not isinstance(value, Mapping):
-        return Violation(path, "schema_type", f"{path or record} must be an object; it is {_class_of(value)}")
+        return broken(path, "schema_type", "must be an object", value)
     for name in value:
         if name not in branch.fields:
             field = f"{prefix}{name}"[:_LONGEST_NAME]
@@ -99,7 +90,7 @@ def _diagnose(branch: Branch, value: Any, path: str, record: str) -> Violation |
     for name, node in branch.fields.items():
         field = f"{prefix}{name}"
         if name not in value and not node.optional:
-            return Violation(field, "schema_missing", f"{field} is required by {record}; it is absent")
+            return broken(field, "schema_missing", f"is required by {record}", None)
         violation = _diagnose_field(node, value[name], field, record) if name in value else None
         if violation is not None:
             return violation
@@ -114,16 +105,12 @@ def _diagnose_field(node: Node, value: Any, field: str, record: str) -> Violatio
     if not isinstance(node, Leaf):
         return None
     if not isinstance(value, _TYPES[node.kind]) or (isinstance(value, bool) and node.kind != "boolean"):
-        return Violation(field, "schema_type", f"{field} must be of type {node.kind}; it is {_class_of(value)}")
+        return broken(field, "schema_type", f"must be of type {node.kind}", value)
     if not _in_range(node.kind, value):
-        return Violation(field, "schema_range", f"{field} must be of type {node.kind}; it is too large for that")
+        return broken(field, "schema_range", f"must be within the range of {node.kind}", value)
     return None
 
 
 def _in_range(kind: str, value: Any) -> bool:
     low, high = _RANGES.get(kind, (value, value))
     return bool(low <= value <= high) or kind not in _RANGES  # NaN is in no range, and has none to be in
-
-
-def _class_of(value: Any) -> str:
-    return _CLASSES.get(type(value), "of another type")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headgate_runtime.errors import RejectedError
 from headgate_runtime.records import Headers, OutgoingRecord
 from headgate_runtime.tracing import EVENT_ID, TRACEPARENT, new_traceparent
-from headgate_schemas import Violation, compile_rules, field_getter
+from headgate_schemas import Violation, broken, compile_rules, field_getter
 
 from headgate_producer.conformity import compile_conformity
 from headgate_producer.shape import leaves, shape_of
@@ -47,7 +47,7 @@ class Preparation:
         """
         self.topic = topic.topic
         self._conformity = compile_conformity(record)
-        self._rules = compile_rules(topic)
+        self._rules = compile_rules(topic) if topic.on_violation == "reject" else _left_to_consumers
         self._encode = encoder.encode
         self._prefix = encoder.prefix
         self._write = compile_writer(record)
@@ -74,7 +74,8 @@ class Preparation:
                 records.
 
         Returns:
-            The record, or the first rule that the event breaks: of the schema, then of the contract.
+            The record, or the first rule that the event breaks: of the schema, then of the contract. Where the contract
+            quarantines violations, its rules are left to the consumers.
         """
         value = self._written(event)
         if isinstance(value, Violation):
@@ -109,6 +110,10 @@ class Preparation:
         return (traceparent,) if event_id is None else ((EVENT_ID, str(event_id).encode()), traceparent)
 
 
+def _left_to_consumers(_: Mapping[str, Any]) -> None:
+    """Refuse nothing: who reads the topic puts what breaks a rule into the dead letters."""
+
+
 def compile_times(record: RecordSchema) -> Normalise:
     """Build the function that turns ISO 8601 texts into integers, in every field whose logical type is a timestamp."""
     paths = [
@@ -129,7 +134,7 @@ def compile_times(record: RecordSchema) -> Normalise:
                 expected = (
                     "milliseconds since the epoch or an ISO 8601 time with its zone, such as 2026-01-31T12:00:00Z"
                 )
-                return Violation(field, "schema_type", f"{field} must be {expected}; it is another text")
+                return broken(field, "schema_type", f"must be {expected}", text)
         return event
 
     return normalise

@@ -57,6 +57,8 @@ class WriterMetrics:
         buffered: Rows waiting, decoded, the batch on its way included; ``buffered_bytes`` is their size.
         uncommitted_age_s: Age of the oldest record that is not in the table yet; alerts on stalls read it.
         parked: 1 while the table waits for a person, 0 otherwise.
+        quality_windows: Commits judged by an expectation of the table's contract, by outcome: met, missed.
+        quality_value: What the last of them had.
         freshness: Ages of rows when they land, ``since`` their ``event`` time or the ``broker`` timestamp.
     """
 
@@ -73,5 +75,11 @@ class WriterMetrics:
         self.buffered_bytes = metrics.gauge("writer_buffered_bytes", "Bytes decoded and not committed.", by_table)
         self.uncommitted_age_s = metrics.gauge("writer_uncommitted_age_seconds", "Oldest uncommitted record.", by_table)
         self.parked = metrics.gauge("writer_parked_tables", "1 while the table waits for a person.", by_table)
+        self.quality_windows = metrics.counter(
+            "writer_quality_windows", "Commits judged by an expectation.", ("table", "expectation", "outcome")
+        )
+        self.quality_value = metrics.gauge(
+            "writer_quality_value", "What an expectation measured last.", ("table", "expectation")
+        )
         self.freshness = AgeHistogram("headgate_writer_freshness_seconds", "Row age when it lands.", ("table", "since"))
         metrics.registry.register(self.freshness)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headgate_writer.metrics import WriterMetrics
     from headgate_writer.outbox import Outbox
     from headgate_writer.policy import CommitPolicy
+    from headgate_writer.quality import Quality
     from headgate_writer.table import Table
 
 
@@ -40,6 +41,7 @@ class SinkParts:
         reopen: Opens the table anew, where it was dropped or replaced and a person lets that pass.
         policy: When to commit.
         event_time: Path of the event time's column; None where the contract names none.
+        quality: Judges the rows of each commit; None where the contract expects nothing.
         on_landed: Is told of each commit, and neither waits nor fails; None where nobody listens.
     """
 
@@ -49,6 +51,7 @@ class SinkParts:
     reopen: Callable[[], Table]
     policy: CommitPolicy
     event_time: tuple[str, ...] | None
+    quality: Quality | None = None
     on_landed: OnLanded | None = None
 
 
@@ -318,6 +321,8 @@ class Sink:
             for name in self.parts.event_time[1:]:
                 column = pc.struct_field(column, name)
             self._metrics.freshness.observe((table, "event"), _ages_s(pc.cast(column, pa.int64()), now_ms, 1e6))
+        if self.parts.quality:
+            self.parts.quality.observe(rows, now_ms)
 
     def _gauge(self) -> None:
         table = self.parts.table

@@ -26,6 +26,7 @@ from headgate_writer.maintenance.composition import retention_of
 from headgate_writer.opening import open_for_topic
 from headgate_writer.personal import Guard, ProtectedTable
 from headgate_writer.policy import CommitPolicy
+from headgate_writer.quality import Quality
 from headgate_writer.reader import TableReader
 from headgate_writer.schema import decoded_schema, stored_schema
 from headgate_writer.sink import Sink, SinkParts
@@ -113,6 +114,7 @@ class Tables:
             reopen=lambda: self._opened(contract, table, guard, reader.record)[1],
             policy=CommitPolicy(settings.commit_rows, settings.commit_bytes, settings.commit_interval_s),
             event_time=_path(contract.fields.event_time),
+            quality=Quality(table.name, table.expectations, self.metrics) if table.expectations else None,
             on_landed=self.lineage.of(table.name, location, self._records(table), guard) if self.lineage else None,
         )
         if settings.tracing.endpoint is None:

@@ -126,7 +126,7 @@ class Replayer:
         except UndecodableError as error:
             raise RejectedError(f"would fail again: {error.cause}. Mend it: --value-file") from error
         if violation is not None:
-            raise RejectedError(f"would fail again: {violation.message} ({violation.rule}). Mend it: --value-file")
+            raise RejectedError(f"would fail again: {violation.message}. Mend it: --value-file")
 
     def _marked(self, headers: Headers, source: Position) -> Headers:
         kept = tuple(header for header in headers if header[0] not in {REPLAYED_FROM, REPLAYED_BY})

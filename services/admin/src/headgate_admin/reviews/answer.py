@@ -68,7 +68,7 @@ def outcome_records(
         value: Mapping[str, Any] = {**review.value, "outcome": answer.outcome_of(review, now_ms=now_ms)}
         violation = check(value)
         if violation is not None:
-            raise RejectedError(f"the answer breaks rule {violation.rule} of {topic.topic}: {violation.message}")
+            raise RejectedError(f"the answer is no value of {topic.topic}: {violation.message}")
         records.append(OutgoingRecord(topic.topic, review.record.key, encoder.encode(value), review.record.headers))
     return records
 

@@ -75,7 +75,7 @@ class EntryCodec:
         """
         fields = self._decoder.decode(value)
         if broken := self._check(fields):
-            raise UndecodableError("contract_violation", f"{broken.field} breaks {broken.rule}: {broken.message}")
+            raise UndecodableError("contract_violation", broken.message)
         try:
             return _entry(fields)
         except (ValidationError, TypeError) as error:
