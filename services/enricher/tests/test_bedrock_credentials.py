@@ -157,6 +157,7 @@ def test_waits_have_full_jitter_under_a_doubling_bound() -> None:
         ((datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT"), None, None),
         ("900", None, None),
     ],
+    ids=["seconds", "past", "no date", "in an hour", "too long"],
 )
 def test_retry_after_is_read_as_seconds_or_date(header: str, least_s: float | None, most_s: float | None) -> None:
     policy = RetryPolicy(max_attempts=3, base_s=1, cap_s=5)

@@ -254,7 +254,7 @@ def test_an_unknown_mapping_lists_those_there_are(contracts: Contracts) -> None:
         ("empty.csv", b"", "the file is empty"),
         ("latin.csv", "ä,b\n".encode("latin-1"), "set `encoding`"),
         ("plain.csv.gz", b"a,b\n", "cannot be read"),
-        ("cut.csv.gz", gzip.compress(b"a,b\n" * 5000)[:40], "cannot be read"),
+        ("cut.csv.gz", gzip.compress(b"a,b\n" * 5000, mtime=0)[:40], "cannot be read"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_so(tmp_path: Path, name: str, content: bytes | None, says: str) -> None:
