@@ -38,6 +38,7 @@ target "processor" {
   inherits   = ["image"]
   dockerfile = "services/processor/Dockerfile"
   tags       = ["headgate-processor:${VERSION}"]
+  args       = { RUST_IMAGE = RUST_IMAGE }
 }
 
 target "writer" {

@@ -19,10 +19,11 @@ DOCKERFILES: Final = (
 )
 LOCKED: Final = {"demo": "local"}
 SERVING: Final = frozenset(IMAGES) - {"admin", "demo"}
+DECODING: Final = ("writer", "processor")
 USER: Final = "10001:10001"
 BUILD_TIMEOUT_S: Final = 3_600.0
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
-_DECODER: Final = "from headgate_writer.native import installed_decoder; print(installed_decoder()[0])"
+_DECODER: Final = "from headgate_runtime.native import installed_decoder; print(installed_decoder()[0])"
 _console = Console()
 
 
@@ -35,7 +36,7 @@ def check() -> dict[str, float]:
         "hadolint": _hadolint(),
         "configuration": [problem for name in IMAGES for problem in _configuration(name)],
         "contents": [problem for name in IMAGES for problem in _contents(name)],
-        "native_decoder": _native_decoder(),
+        "native_decoder": [problem for name in DECODING for problem in _native_decoder(name)],
     }
     for found in problems.values():
         for problem in found:
@@ -88,11 +89,12 @@ def _contents(name: str) -> Iterator[str]:
         yield f"{name}: of {len(pins)} locked packages only {len(found.keys() & pins.keys())} are in it"
 
 
-def _native_decoder() -> list[str]:
-    """Whether the writer's image decodes by native code, confined as it runs."""
+def _native_decoder(name: str) -> Iterator[str]:
+    """Whether an image decodes by native code, confined as it runs."""
     confined = ("--rm", "--read-only", "--network", "none", "--cap-drop", "ALL", "--tmpfs", "/tmp")  # noqa: S108 - the container's
-    said = run("docker", "run", *confined, "--entrypoint", "python", image("writer"), "-c", _DECODER).strip()
-    return [] if said.startswith("native ") else [f"the writer's image decodes by {said}"]
+    said = run("docker", "run", *confined, "--entrypoint", "python", image(name), "-c", _DECODER).strip()
+    if not said.startswith("native "):
+        yield f"{name}: decodes by {said}"
 
 
 def _normal(name: str) -> str:
