@@ -49,7 +49,7 @@ def test_windows_say_what_the_account_did_and_how_long_ago_that_is(asked: Any) -
     ("ended_ms", "of_use"), [(-1, False), (0, True), (HOUR_MS, True), (HOUR_MS + 1, False), (30 * 24 * HOUR_MS, False)]
 )
 def test_windows_behind_the_event_or_longer_ago_than_they_are_long_are_absent(
-    asked: Any, ended_ms: int, of_use: bool
+    asked: Any, *, ended_ms: int, of_use: bool
 ) -> None:
     assert (asked(last_1h=ended_ms).last_1h is not None) is of_use
 

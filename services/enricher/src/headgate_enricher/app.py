@@ -136,7 +136,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     routing = _routing(settings, topics, calls, external)
     results = clients.recorded or _results(contracts, topics, clients, routing)
     calls.record_in(results)
-    assembly = StageAssembly(settings, contracts, topics, clients.registry, routing, clients.recorded, metrics)
+    assembly = StageAssembly(settings, contracts, topics, clients.registry, routing, results, clients.recorded, metrics)
     stages = assembly.stages(clients.transactions)
     forgetting, namespaces = Forgetting(), [f"{settings.group_id}/{decider.name}" for decider in routing.deciders]
     asked = profiled(
