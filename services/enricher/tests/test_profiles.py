@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from headgate_enricher.config import Settings
+from headgate_enricher.deliberation import Deliberation, Origin
 from headgate_enricher.profiles import following
 from headgate_enricher.profiles.following import Profiles
 from headgate_enricher.profiles.metrics import ProfileMetrics
@@ -17,9 +21,12 @@ from headgate_runtime.errors import ConfigurationError, UnavailableError
 from headgate_runtime.kafka.admin import TopicInfo
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import Record, TopicPartition
-from headgate_runtime.testing import MemoryRegistry
+from headgate_runtime.testing import MemoryBroker, MemoryRegistry
 from headgate_schemas import Contracts
-from headgate_schemas.agent import Decision, GreyCase
+from headgate_schemas.agent import Decision, GreyCase, Profile, Window
+
+from . import answers_owner
+from .answers_owner import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -220,6 +227,36 @@ def test_only_an_event_that_goes_to_the_model_has_its_profile_looked_up(world: W
     assert [case.memory for case in asked] == [{"n": 1}] * 2
     profiled.close()
     assert world.follower.closed
+
+
+def test_a_kept_answer_brings_back_the_profile_it_was_given_for_and_the_agent_sees_that_one_again() -> None:
+    told: Profile = {"account_activity_1h": Window(1, 2, 3, {"payments": 3}, {"amount.EUR": 0.1 + 0.2})}
+    broker = MemoryBroker()
+    broker.create_topic(answers_owner.CONTRACT.topic, 4)
+    before = Owner(broker)
+    before.progress.admit(5)
+    context = dataclasses.replace(answers_owner.position(5), profile=told)
+    asyncio.run(before.results.store(context, 0, answers_owner.answer()))
+    before.results.close()
+    after = Owner(broker)
+    after.progress.admit(5)
+    seen: list[Profile | None] = []
+
+    async def deliberate(case: GreyCase) -> Decision:
+        seen.append(case.profile)
+        return FLOOR
+
+    deliberation = Deliberation(
+        tenant=None, most=1, reason_of=lambda _: "failed", find=after.results.find, origin_of=lambda work: work.origin
+    )
+    newer = {"account_activity_1h": Window(7, 8, 9, {}, {})}
+    for offset in (5, 6):
+        agent = SimpleNamespace(name="judge", version="v1", agent=SimpleNamespace(deliberate=deliberate))
+        origin = Origin(answers_owner.SOURCE, offset, "v1")
+        work = SimpleNamespace(event={}, decider=agent, deadline_s=time.monotonic() + 5, origin=origin)
+        asyncio.run(deliberation.ask(cast("Any", work), GreyCase({}, {}, FLOOR, profile=newer)))
+    after.results.close()
+    assert seen == [told, newer]
 
 
 def existing(**partitions: int) -> dict[str, TopicInfo]:
