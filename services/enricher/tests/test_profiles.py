@@ -22,7 +22,7 @@ from headgate_runtime.kafka.admin import TopicInfo
 from headgate_runtime.metrics import Metrics
 from headgate_runtime.records import Record, TopicPartition
 from headgate_runtime.testing import MemoryBroker, MemoryRegistry
-from headgate_schemas import Contracts
+from headgate_schemas import Contracts, compile_rules
 from headgate_schemas.agent import Decision, GreyCase, Profile, Window
 
 from . import answers_owner
@@ -81,7 +81,12 @@ class World:
         self.metrics = Metrics()
         self.now_s = 0.0
         self.profiles = Profiles(
-            self.follower, self, capacity=capacity, metrics=ProfileMetrics(self.metrics), clock=self.clock
+            self.follower,
+            self,
+            compile_rules(TOPIC),
+            capacity=capacity,
+            metrics=ProfileMetrics(self.metrics),
+            clock=self.clock,
         )
         self.away = False
         self.decoded = 0
@@ -204,12 +209,14 @@ def test_what_cannot_be_read_is_absent_and_a_registry_that_is_away_is_not_asked_
     world.tell(0, "a", 1)
     world.put(0, "account_activity_1h/b", b"none")
     world.profiles.assign(SOURCES[:1])
-    assert (world.events(0, "b"), world.events(0, "a")) == (None, 1)
+    world.tell(0, "c", 0)  # the topic's rules want an event in each window
+    world.profiles.follow()
+    assert (world.events(0, "b"), world.events(0, "c"), world.events(0, "a")) == (None, None, 1)
     world.away, world.decoded = True, 0
     assert (world.events(0, "a"), world.events(0, "a"), world.decoded) == (None, None, 1)
     world.away, world.now_s = False, world.now_s + following.RESUME_S
     assert world.events(0, "a") == 1
-    assert world.sample("profiles_looked_up_total", outcome="unreadable") == 2
+    assert world.sample("profiles_looked_up_total", outcome="unreadable") == 3
 
 
 def test_only_an_event_that_goes_to_the_model_has_its_profile_looked_up(world: World) -> None:

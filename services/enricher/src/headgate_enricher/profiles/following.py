@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
-from headgate_runtime.errors import HeadgateError, UnavailableError
+from headgate_runtime.errors import HeadgateError, RejectedError, UnavailableError
 from headgate_schemas.agent import Window
 
 from headgate_enricher.profiles.windows import WindowTable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from headgate_runtime.records import Record, TopicPartition
     from headgate_schemas.agent import Profile
 
-    from headgate_enricher.intake import ValueDecoder
+    from headgate_enricher.intake import Check, ValueDecoder
     from headgate_enricher.profiles.metrics import ProfileMetrics
 
 RESTORE_S = 10.0
@@ -58,6 +58,7 @@ class Profiles:
     Args:
         follower: Reads the topic, whose partitions have the keys of the source's partitions of the same numbers.
         decoder: Decodes ``account_profile`` records.
+        check: The topic's rules.
         capacity: Most keys held.
         metrics: Metrics.
         clock: Monotonic seconds.
@@ -67,6 +68,7 @@ class Profiles:
         self,
         follower: Follower,
         decoder: ValueDecoder,
+        check: Check,
         *,
         capacity: int,
         metrics: ProfileMetrics,
@@ -74,6 +76,7 @@ class Profiles:
     ) -> None:
         self._follower = follower
         self._decode = decoder.decode
+        self._check = check
         self._table = WindowTable(capacity)
         self._metrics = metrics
         self._clock = clock
@@ -115,7 +118,7 @@ class Profiles:
             self._metrics.looked_up("absent")
             return None
         try:
-            profile = {name: Window.of(self._decode(value)) for name, value in told.items()}
+            profile = {name: self._window(value) for name, value in told.items()}
         except HeadgateError as error:
             self._unreadable(source, error)
             return None
@@ -125,6 +128,13 @@ class Profiles:
     def close(self) -> None:
         """Let go of the connection."""
         self._follower.close()
+
+    def _window(self, value: bytes) -> Window:
+        record = self._decode(value)
+        violation = self._check(record)
+        if violation is not None:
+            raise RejectedError(violation.message)
+        return Window.of(record)
 
     def _unreadable(self, source: TopicPartition, error: HeadgateError) -> None:
         self._metrics.looked_up("unreadable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from headgate_runtime.avro import Decoder
+from headgate_schemas import compile_rules
 
 from headgate_enricher.profiles.following import Profiles
 from headgate_enricher.profiles.metrics import ProfileMetrics
@@ -58,5 +59,6 @@ def profiled(
     if contract is None:
         return Profiled(model)
     decoder = Decoder(registry, contracts.record(contract.record))
-    profiles = Profiles(follow(contract.topic), decoder, capacity=capacity, metrics=ProfileMetrics(metrics))
+    rules = compile_rules(contract)
+    profiles = Profiles(follow(contract.topic), decoder, rules, capacity=capacity, metrics=ProfileMetrics(metrics))
     return Profiled(ProfiledModel(model, profiles), [profiles])
