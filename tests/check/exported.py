@@ -8,6 +8,7 @@ from headgate_enricher.budget.metrics import BudgetMetrics
 from headgate_enricher.gateway.metrics import GatewayMetrics
 from headgate_enricher.mcp.metrics import McpMetrics
 from headgate_enricher.metrics import EnricherMetrics
+from headgate_enricher.profiles.metrics import ProfileMetrics
 from headgate_enricher.reviews.metrics import ReviewsMetrics
 from headgate_enricher.shadow.metrics import ShadowMetrics
 from headgate_processor.metrics import ProcessorMetrics
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SECTIONS: Mapping[str, list[Callable[[Metrics], Any]]] = {
     "Every service": [],
     "Producer": [ProducerMetrics],
-    "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics, McpMetrics, ShadowMetrics],
+    "Enricher": [EnricherMetrics, GatewayMetrics, BudgetMetrics, McpMetrics, ProfileMetrics, ShadowMetrics],
     "Reviews": [ReviewsMetrics],
     "Processor": [ProcessorMetrics],
     "Writer": [WriterMetrics, LineageMetrics, MaintenanceMetrics],

@@ -9,6 +9,7 @@ import pytest
 from headgate_enricher.assembly import StageAssembly
 from headgate_enricher.budget.opening import open_budget
 from headgate_enricher.intake import Intake, RefusedError
+from headgate_enricher.profiles.opening import profiled
 from headgate_enricher.reviews.app import build_worker
 from headgate_processor.rows import Rows
 from headgate_producer.preparation import Preparation
@@ -28,6 +29,7 @@ RAW = CONTRACTS.topic("raw-events")
 RECORD = CONTRACTS.record(RAW.record)
 COMMAND_LINE = "admin"  # shows people what is there, and decides nothing by it
 READERS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("account-profiles", "enricher"): profiled,
     ("budget-ledger", "enricher"): open_budget,
     ("decision-metrics", "writer"): Tables._feed,
     ("enriched-events", "enricher"): StageAssembly._intake,

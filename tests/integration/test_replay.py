@@ -13,6 +13,7 @@ from headgate_runtime.testing import eventually
 from typer.testing import CliRunner
 
 from tests.integration.enrichers import TOPICS, World, running
+from tests.integration.profiles import FIGURE, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,6 +79,8 @@ def test_everything_is_decided_again_byte_for_byte_without_a_model_and_nothing_o
     world: Recorded, record_property: Callable[[str, object], None]
 ) -> None:
     enricher = world.enricher("enricher-0", EVENT_DEADLINE_S="5", COMMIT_INTERVAL_MS="500")
+    accounts = [f"user-{number}" for number in range(150)]
+    tell(world, dict.fromkeys(accounts, 7))
     with running(enricher):
         world.faults(latency_ms=100)
         world.produce(1_500)
@@ -86,6 +89,7 @@ def test_everything_is_decided_again_byte_for_byte_without_a_model_and_nothing_o
         assert enricher.revive()
         enricher.wait_ready()
         eventually(world.all_decided, 90)
+        tell(world, dict.fromkeys(accounts, 8))
         for faults in FAULTS:
             world.faults(latency_ms=100, **faults)
             world.produce_in_transactions(4, 250)
@@ -106,6 +110,9 @@ def test_everything_is_decided_again_byte_for_byte_without_a_model_and_nothing_o
     assert min(tiers["model"], tiers["fallback"]) > 10, tiers
     assert {"throttled", "invalid_answer", "deadline"} <= set(reasons), reasons
     assert min(reused, cut_off) > 0
+    told = {each["value"] for of in decided for each in of["evidence"] if each["name"] == FIGURE}
+    assert told
+    assert told <= {"7", "8"}
     assert world.model_calls() == calls
     assert world.ends() == ends
     left = [topic for topic in world.admin.topics() if topic.startswith(f"replay-{world.name}-same")]

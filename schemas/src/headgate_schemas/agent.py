@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 Event = Mapping[str, Any]
 Memory = Mapping[str, Any]
 """What an agent keeps of a key's events; JSON, small, never changed in place."""
 Tier = Literal["rules", "model", "fallback", "human"]
 Priority = Literal["low", "medium", "high"]
+_SUM_UNITS: Final = 10_000  # the scale of the record's decimals is 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,35 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """What a closed window over a key's events came to, as an ``account_profile`` record says it.
+
+    Attributes:
+        start_ms: First instant of the window, milliseconds since the epoch.
+        end_ms: Instant after the window.
+        events: Events in it.
+        counts: Counts of events and of distinct values, by the names of the windows' definition.
+        sums: Sums, by the definition's names; of a split one with a point and the value it is split by behind.
+    """
+
+    start_ms: int
+    end_ms: int
+    events: int
+    counts: Mapping[str, int] = field(hash=False)
+    sums: Mapping[str, float] = field(hash=False)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Window:
+        """Read a decoded ``account_profile``, whose sums are the bytes of decimals."""
+        sums = {name: int.from_bytes(total, signed=True) / _SUM_UNITS for name, total in record["sums"].items()}
+        return cls(record["window_start"], record["window_end"], record["events"], record["counts"], sums)
+
+
+Profile = Mapping[str, Window]
+"""The last closed windows of a key, by the names of definition and window; one that is missing is normal."""
+
+
+@dataclass(frozen=True, slots=True)
 class GreyCase:
     """An event that triage could not decide.
 
@@ -101,12 +131,15 @@ class GreyCase:
         features: What triage computed of it; numbers, booleans and short strings.
         floor: The decision of the rules; a model may be stricter, never laxer.
         memory: What the agent remembered of the key before the event; None where that was nothing.
+        profile: What the processor had told of the key when the case was handed to the model, which may be windows
+            that end behind the event; None where that is nothing, and always in ``fall_back`` and in replays.
     """
 
     event: Event
     features: Mapping[str, Any]
     floor: Decision
     memory: Memory | None = None
+    profile: Profile | None = None
 
 
 class ModelAnswerError(Exception):

@@ -13,6 +13,7 @@ from headgate_agent_toolkit.untrusted import clean
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate_agent_risk.memory import history
+from headgate_agent_risk.windows import WindowHistory, last_windows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -66,6 +67,8 @@ class AccountHistory(_Result):
     Attributes:
         payments_hour: Count of its payments that fades within an hour; ``payments_day``, ``failed_logins_*`` likewise.
         usual_ratio: Size of its ordinary payment, relative to the usual one for currency and channel.
+        last_10m: Its last closed window of ten minutes; ``last_1h`` of an hour, ``last_24h`` of a day. None where there
+            is none that is of use, as for an account's first minutes.
     """
 
     known: bool
@@ -79,6 +82,9 @@ class AccountHistory(_Result):
     failed_logins_day: float = 0.0
     devices: int = 0
     countries: int = 0
+    last_10m: WindowHistory | None = None
+    last_1h: WindowHistory | None = None
+    last_24h: WindowHistory | None = None
 
 
 class PeerStatistics(_Result):
@@ -113,7 +119,8 @@ def read_only_tools(policy: Policy, reference: Reference) -> tuple[LookUp, ...]:
     return (
         LookUp(
             "account_history",
-            "What this event's account did before: events, payments, failed logins, its ordinary payment.",
+            "What this event's account did before: events, payments, failed logins, its ordinary payment, and what its "
+            "last windows of 10 minutes, 1 and 24 hours came to; spent is in usual payments.",
             NoArguments,
             sources.account_history,
         ),
@@ -144,9 +151,8 @@ class _Sources:
         self._reference = reference
 
     async def account_history(self, _: NoArguments, case: GreyCase) -> AccountHistory:
-        if case.memory is None:
-            return AccountHistory(known=False)
-        found = history(case.memory, case.event["event_timestamp"])
+        at_ms = case.event["event_timestamp"]
+        found = history(case.memory, at_ms)
         return AccountHistory(
             known=found.events > 0,
             events=found.events,
@@ -159,6 +165,7 @@ class _Sources:
             failed_logins_day=found.failed_day,
             devices=found.devices,
             countries=found.countries,
+            **last_windows(case.profile or {}, at_ms, self._policy),
         )
 
     async def peer_statistics(self, _: NoArguments, case: GreyCase) -> PeerStatistics:

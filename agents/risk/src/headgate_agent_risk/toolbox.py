@@ -127,6 +127,11 @@ def _refused(call: ToolCall, why: str) -> ToolMessage:
 
 
 def _evidence(name: str, result: BaseModel) -> list[Evidence]:
-    """A result's telling fields: a number of zero and what is missing say nothing."""
-    telling = ((field, value) for field, value in result if isinstance(value, bool) or value)
-    return [Evidence("tool", f"{name}.{field}", shown(value)) for field, value in telling]
+    """A result's telling fields, those of its parts behind a point: a number of zero and what is missing say nothing."""
+    found: list[Evidence] = []
+    for field, value in result:
+        if isinstance(value, BaseModel):
+            found += _evidence(f"{name}.{field}", value)
+        elif isinstance(value, bool) or value:
+            found.append(Evidence("tool", f"{name}.{field}", shown(value)))
+    return found

@@ -10,6 +10,7 @@ from headgate_runtime.avro import Decoder, Encoder
 from headgate_runtime.kafka.admin import KafkaAdmin
 from headgate_runtime.kafka.compacted import read_compacted
 from headgate_runtime.kafka.consumer import KafkaConsumer
+from headgate_runtime.kafka.follower import KafkaFollower
 from headgate_runtime.kafka.producer import KafkaProducer
 from headgate_runtime.kafka.ranges import read_range
 from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
@@ -38,6 +39,7 @@ from headgate_enricher.memory import MemoryCodec
 from headgate_enricher.metrics import EnricherMetrics
 from headgate_enricher.model_thread import ModelThread
 from headgate_enricher.pricing import load_prices
+from headgate_enricher.profiles.opening import profiled
 from headgate_enricher.progress_log import ProgressLog
 from headgate_enricher.replay.answers import RecordedAnswers
 from headgate_enricher.replay.purse import FixedPurse
@@ -46,10 +48,10 @@ from headgate_enricher.roles import check_role
 from headgate_enricher.routing import Decider, Routing, check_table
 from headgate_enricher.shadow.purse import ShadowPurse
 from headgate_enricher.starting import transactional_id
-from headgate_enricher.topics import check_topics, find_topics, load_contracts
+from headgate_enricher.topics import check_profiles, check_topics, find_topics, load_contracts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from headgate_runtime.kafka.admin import TopicInfo
     from headgate_runtime.kafka.protocols import RecordConsumer, RecordProducer, TransactionalProducer
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from headgate_enricher.gateway.calls import Calls
     from headgate_enricher.gateway.routes import Routes
     from headgate_enricher.mcp import OpenTools
+    from headgate_enricher.profiles.following import Follower
     from headgate_enricher.progress_log import ReadCompacted
     from headgate_enricher.results import ReadRange
     from headgate_enricher.topics import Topics
@@ -82,6 +85,7 @@ class Clients:
     registry: SchemaRegistry
     read_compacted: ReadCompacted
     read_range: ReadRange
+    follow: Callable[[str], Follower]
     models: ModelFactory
     open_budget: OpenBudget
     recorded: RecordedAnswers | None = None
@@ -99,6 +103,7 @@ def build(settings: Settings) -> Service:
     topics = find_topics(settings, contracts)
     existing = KafkaAdmin(settings.kafka).topics()
     check_topics(topics, existing)
+    check_profiles(topics, contracts.topic(settings.output_topic), existing)
     registry = ConfluentRegistry(settings.registry)
     bedrock: dict[str, object] = {"max_connections": max(settings.bedrock.max_connections, settings.max_in_flight)}
     if not topics.answers_kept:
@@ -111,6 +116,7 @@ def build(settings: Settings) -> Service:
         registry=registry,
         read_compacted=partial(read_compacted, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
         read_range=partial(read_range, settings.kafka, timeout_s=PROGRESS_TIMEOUT_S),
+        follow=partial(KafkaFollower, settings.kafka),
         models=ModelFactory(settings.bedrock.model_copy(update=bedrock)),
         open_budget=_budget(settings, contracts, existing, registry),
         recorded=_recorded(settings, contracts, topics, existing, registry),
@@ -130,14 +136,23 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
     routing = _routing(settings, topics, calls, external)
     results = clients.recorded or _results(contracts, topics, clients, routing)
     calls.record_in(results)
-    assembly = StageAssembly(settings, contracts, topics, clients.registry, routing, clients.recorded, metrics)
+    assembly = StageAssembly(settings, contracts, topics, clients.registry, routing, results, clients.recorded, metrics)
     stages = assembly.stages(clients.transactions)
     forgetting, namespaces = Forgetting(), [f"{settings.group_id}/{decider.name}" for decider in routing.deciders]
+    asked = profiled(
+        ModelThread(stages.ask, partial(_close, external, clients.models), thread),
+        topics.profiles,
+        contracts=contracts,
+        registry=clients.registry,
+        follow=clients.follow,
+        capacity=settings.profile_keys,
+        metrics=metrics,
+    )
     dispatcher = Dispatcher(
         consumer=clients.consumer,
         intake=stages.intake,
         judge=stages.judge,
-        model=ModelThread(stages.ask, partial(_close, external, clients.models), thread),
+        model=asked.model,
         enrichment=stages.enrichment,
         dead_letters=stages.dead_letters,
         outbox=stages.outbox,
@@ -145,6 +160,7 @@ def assemble(settings: Settings, contracts: Contracts, topics: Topics, clients: 
         results=results,
         memories=_memories(settings, contracts, topics, clients, routing),
         forgetting=forgetting,
+        beside=asked.beside,
         limits=_limits(settings, topics),
         metrics=EnricherMetrics(metrics),
     )

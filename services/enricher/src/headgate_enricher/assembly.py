@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from headgate_schemas import Contracts, TopicContract
 
     from headgate_enricher.config import Settings
+    from headgate_enricher.gateway.protocols import Recordings
     from headgate_enricher.model_thread import Ask
     from headgate_enricher.replay.answers import RecordedAnswers
     from headgate_enricher.routing import Routing
@@ -54,7 +55,8 @@ class StageAssembly:
         topics: Those of the topics that are used.
         registry: Where their schemas are.
         routing: The agents.
-        answers: Where a replay's models are recordings; None elsewhere.
+        recordings: Answers that were kept.
+        answers: The same where a replay's models are recordings; None elsewhere.
         metrics: Metrics of the service.
     """
 
@@ -63,6 +65,7 @@ class StageAssembly:
     topics: Topics
     registry: SchemaRegistry
     routing: Routing
+    recordings: Recordings
     answers: RecordedAnswers | None
     metrics: Metrics
 
@@ -105,6 +108,7 @@ class StageAssembly:
             most=self.settings.max_in_flight + -(-self.settings.max_in_flight // READY_SHARE),
             reason_of=reason_of,
             origin_of=consumed if self.answers is None else recorded,
+            find=self.recordings.find,
         )
         if self.answers is None:
             return deliberation.ask

@@ -30,6 +30,7 @@ class Settings(ServiceSettings):
         progress_topic: Compacted topic of how far partitions are.
         results_topic: Topic of the models' answers, by the position of their event.
         memory_topic: Compacted topic of what the agents remember by key.
+        profiles_topic: Compacted topic of what the processor tells of keys, for agents' tools; ``null`` reads none.
         budget_topic: The budgets' ledger, a topic of one partition.
         agents: Event types by the agent that decides on them, as JSON; an agent is an entry point of the group
             ``headgate.agents``, and ``*`` is every type that no agent is named for.
@@ -49,10 +50,13 @@ class Settings(ServiceSettings):
         max_backlog: Events in memory at which consumption pauses.
         triage_batch: Most events in one triage.
         memory_keys: Most keys whose memory is kept in memory, all agents together; that of others waits on disk.
+        profile_keys: Most keys whose profile is held; of more, those go that nothing was told of for longest.
         state_dir: Folder for what waits on disk, rebuilt at each start; None takes the folder for temporary files.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HEADGATE_ENRICHER_", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        env_prefix="HEADGATE_ENRICHER_", env_nested_delimiter="__", env_parse_none_str="null"
+    )
 
     role: Role = "decide"
     topic: str = "raw-events"
@@ -62,6 +66,7 @@ class Settings(ServiceSettings):
     progress_topic: str = "enricher-progress"
     results_topic: str = "model-results"
     memory_topic: str = "enricher-memory"
+    profiles_topic: str | None = "account-profiles"
     budget_topic: str = "budget-ledger"
     agents: AgentTable = DEFAULT_AGENTS
     canary: CanarySettings | None = None
@@ -80,4 +85,5 @@ class Settings(ServiceSettings):
     max_backlog: int = Field(default=20_000, ge=1)
     triage_batch: int = Field(default=500, ge=1)
     memory_keys: int = Field(default=200_000, ge=1)
+    profile_keys: int = Field(default=50_000, ge=1)
     state_dir: Path | None = None

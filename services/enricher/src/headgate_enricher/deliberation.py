@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +14,8 @@ from headgate_schemas.agent import Decision, GreyCase, ModelAnswerError
 
 from headgate_enricher.bedrock.deadline import deadline
 from headgate_enricher.bedrock.retries import DeadlineError
-from headgate_enricher.gateway.protocols import CallContext
+from headgate_enricher.gateway.errors import GatewayError
+from headgate_enricher.gateway.protocols import CallContext, RecordedAnswer
 from headgate_enricher.gateway.spending import deliberation_of
 from headgate_enricher.work import Answer, Work
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 ReasonOf = Callable[[BaseException], str]
 OriginOf = Callable[["Work"], "Origin"]
+Find = Callable[[CallContext, int], "RecordedAnswer | None"]
 DEADLINE = "deadline"
 LOG_INTERVAL_S = 10.0
 
@@ -61,6 +64,7 @@ class Deliberation:
             always one with its prompt ready; not all there are, for those that begin keep the loop from answers.
         reason_of: Gives the reason code of an error a model raised.
         origin_of: Gives what an event's answers are kept under.
+        find: Finds the answer to an event's n-th call that was kept, as ``Recordings.find``.
         clock: Monotonic seconds.
     """
 
@@ -71,19 +75,24 @@ class Deliberation:
         most: int,
         reason_of: ReasonOf,
         origin_of: OriginOf = consumed,
+        find: Find = lambda _context, _number: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tenant = tenant
         self._free = asyncio.Semaphore(most)
         self._reason_of = reason_of
         self._origin_of = origin_of
+        self._find = find
         self._clock = clock
         self._logged_s: dict[str, float] = {}
 
     async def ask(self, work: Work, case: GreyCase) -> Answer:
         """Deliberate on one event until its deadline."""
         started_s = self._clock()
-        with deliberation_of(self._context(work)) as spending, deadline(work.deadline_s):
+        context = self._context(work)
+        case = self._recalled(case, context)
+        context = dataclasses.replace(context, profile=case.profile)
+        with deliberation_of(context) as spending, deadline(work.deadline_s):
             outcome = await self._deliberate(work, case)
         seconds = self._clock() - started_s
         return Answer(outcome.decision, outcome.reason, seconds, spending.spent, outcome.prompt_hash)
@@ -92,6 +101,14 @@ class Deliberation:
         tenant = self._tenant(work.event) if self._tenant is not None else None
         source, offset, version = self._origin_of(work)
         return CallContext(source, offset, work.decider.name, version, str(tenant or ""), work.deadline_s)
+
+    def _recalled(self, case: GreyCase, context: CallContext) -> GreyCase:
+        """The case as it was at the first call, where the answer to that is found again: profiles have moved on since."""
+        try:
+            first = self._find(context, 0)
+        except GatewayError:  # the call itself will say so
+            return case
+        return case if first is None else dataclasses.replace(case, profile=first.profile)
 
     async def _deliberate(self, work: Work, case: GreyCase) -> _Outcome:
         try:

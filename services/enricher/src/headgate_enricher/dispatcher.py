@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from headgate_enricher.model_thread import ModelCalls
     from headgate_enricher.progress import Mark
     from headgate_enricher.progress_log import ProgressLog
-    from headgate_enricher.stages import Accepting, Answers, Enriching, Judging, Letters
+    from headgate_enricher.stages import Accepting, Answers, Beside, Enriching, Judging, Letters
 
 AGENT_ERROR = "agent_error"
 TOO_LARGE = "too_large"
@@ -61,6 +61,7 @@ class Dispatcher:
         results: Models' answers to events that are not done.
         memories: What the agents remember by key.
         forgetting: Keys whose memories are to go.
+        beside: What else goes along with assigned partitions.
         limits: Bounds.
         metrics: Metrics.
         clock: Monotonic seconds; the same clock as the model's deadlines.
@@ -81,6 +82,7 @@ class Dispatcher:
         results: Answers,
         memories: StateStore[Memory],
         forgetting: Forgetting,
+        beside: Sequence[Beside] = (),
         limits: Limits,
         metrics: EnricherMetrics,
         clock: Callable[[], float] = time.monotonic,
@@ -97,6 +99,7 @@ class Dispatcher:
         self._results = results
         self._memories = memories
         self._forgetting = forgetting
+        self._beside = beside
         self._placement = Placement(progress_log, consumer, self._restore, START, clock)
         self._limits = limits
         self._metrics = metrics
@@ -201,6 +204,9 @@ class Dispatcher:
         self._results.restore(
             {source: (partition.progress, marks[source].answers_from) for source, partition in partitions.items()}
         )
+        for each in self._beside:
+            each.drop(marks)
+            each.assign(marks)
         return partitions
 
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
@@ -208,6 +214,8 @@ class Dispatcher:
         self._placement.forget(gone)
         self._outbox.drop(gone)
         self._memories.drop(gone)
+        for each in self._beside:
+            each.drop(gone)
         self._inbox = deque(record for record in self._inbox if record.source not in gone)
         for source in gone:
             partition = self._partitions.pop(source, None)
@@ -310,7 +318,7 @@ class Dispatcher:
             self._emit(work, decision, answer.spent)
 
     def _emit(self, work: Work, decision: Decision, spent: Spent) -> None:
-        _stage_memory(work)
+        work.stage_memory()
         now_ms = self._now_ms()
         try:
             output = self._enrichment.build(work, decision, spent, now_ms=now_ms)
@@ -329,7 +337,7 @@ class Dispatcher:
         self._put(work.partition, work.record, output, review)
 
     def _fault(self, work: Work, fault: AgentFaultError) -> None:
-        _stage_memory(work)
+        work.stage_memory()
         refusal = RefusedError(AGENT_ERROR, str(fault), field=fault.field, rule=fault.rule)
         self._refuse(work.partition, work.record, refusal)
 
@@ -383,12 +391,6 @@ class Dispatcher:
             waiting=sum(p.lanes.waiting for p in self._partitions.values()),
         )
         self._metrics.remembered(in_memory=self._memories.in_memory, on_disk=self._memories.on_disk)
-
-
-def _stage_memory(work: Work) -> None:
-    """What is remembered after an event is committed with what becomes of the event."""
-    for memories, key, memory in work.changes:
-        memories.stage(key, memory)
 
 
 def _size(record: OutgoingRecord) -> int:

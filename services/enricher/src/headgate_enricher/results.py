@@ -24,6 +24,7 @@ from headgate_runtime.records import OutgoingRecord, Record, TopicPartition
 from headgate_schemas.agent import Usage
 
 from headgate_enricher.gateway.protocols import RecordedAnswer
+from headgate_enricher.profiles.kept import read, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -232,6 +233,7 @@ class ModelResults:
             "cost_microdollars": answer.cost_microdollars,
             "answered_at": self._now_ms(),
             "reused": answer.reused,
+            "profile": written(context.profile),
         }
         return OutgoingRecord(
             self._topic, answer_key(context, number), self._encoder.encode(value), partition=source.partition
@@ -290,4 +292,6 @@ def answer_of(value: Mapping[str, Any]) -> RecordedAnswer:
     """The answer that a ``model_result`` holds."""
     reused = value["reused"]
     usage = Usage(0 if reused else 1, value["input_tokens"], value["output_tokens"])
-    return RecordedAnswer(value["model_id"], value["answer"].encode(), usage, value["cost_microdollars"], reused)
+    return RecordedAnswer(
+        value["model_id"], value["answer"].encode(), usage, value["cost_microdollars"], reused, read(value["profile"])
+    )

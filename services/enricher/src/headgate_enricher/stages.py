@@ -95,6 +95,16 @@ class Answers(Protocol):
         """Let go of what is open."""
 
 
+class Beside(Protocol):
+    """What is held for assigned partitions besides the agents' memory; ``Profiles`` is one. For the loop's thread."""
+
+    def assign(self, sources: Collection[TopicPartition]) -> None:
+        """Read back what belongs to partitions, before their first event."""
+
+    def drop(self, sources: Collection[TopicPartition]) -> None:
+        """Forget partitions; those that are not held are passed over."""
+
+
 class Stages(NamedTuple):
     """The parts an event passes through.
 

@@ -50,6 +50,7 @@ class Topics:
         memory: What agents remember.
         dead_letters: What cannot be decided.
         answers_kept: Whether answers are written to ``results``; else they are only looked for there.
+        profiles: What the processor tells of keys; None where nobody looks.
     """
 
     source: TopicContract
@@ -60,6 +61,7 @@ class Topics:
     memory: TopicContract
     dead_letters: TopicContract
     answers_kept: bool = True
+    profiles: TopicContract | None = None
 
     @property
     def beside(self) -> list[TopicContract]:
@@ -94,6 +96,7 @@ def find_topics(settings: Settings, contracts: Contracts) -> Topics:
             contracts.topic(settings.results_topic),
             contracts.topic(settings.memory_topic),
             _dead_letters(contracts, _failing(settings)),
+            profiles=_profiles(settings, contracts),
         )
         if settings.role == "shadow":
             return replace(topics, source=topics.output, output=contracts.topic(settings.divergence_topic))
@@ -115,6 +118,12 @@ def _dead_letters(contracts: Contracts, topic: str) -> TopicContract:
     if named is None:
         raise ConfigurationError(f"Topic {topic} names no dead_letters topic: add one to its contract.")
     return contracts.topic(named)
+
+
+def _profiles(settings: Settings, contracts: Contracts) -> TopicContract | None:
+    """Profiles go along with live events: those of today are of no use to a replay of yesterday's."""
+    name = settings.profiles_topic
+    return None if name is None or settings.role == "replay" else contracts.topic(name)
 
 
 def _replayed(topics: Topics, topic: str, *, recorded: bool) -> Topics:
@@ -153,4 +162,34 @@ def check_topics(topics: Topics, existing: Mapping[str, TopicInfo]) -> None:
         raise ConfigurationError(
             f"The largest record of {topics.output.topic} would not fit in {topics.reviews.topic}: "
             f"write max_message_bytes: {least} or more into the contract of {topics.reviews.topic}."
+        )
+
+
+def check_profiles(topics: Topics, decided: TopicContract, existing: Mapping[str, TopicInfo]) -> None:
+    """Check that a key's profile is on the partition of the source that the key's events are on.
+
+    Args:
+        topics: Topics that are there.
+        decided: Topic of the decided events, with whose partitions the profiles go along.
+        existing: What topics there are.
+
+    Raises:
+        ConfigurationError: The profiles' topic is not there, or has too few partitions, or the two have not as many.
+    """
+    if topics.profiles is None:
+        return
+    name, source = topics.profiles.topic, topics.source.topic
+    off = "or set HEADGATE_ENRICHER_PROFILES_TOPIC=null to go without profiles"
+    if name not in existing:
+        raise ConfigurationError(f"No topic {name}: run `headgate topics apply`, {off}.")
+    counts = {topic: existing[topic].partitions for topic in (source, decided.topic, name)}
+    if counts[decided.topic] != counts[source]:
+        raise ConfigurationError(
+            f"{decided.topic} has {counts[decided.topic]} partitions and {source} has {counts[source]}, so that the "
+            f"profiles in {name} are not where their events are: give both as many, {off}."
+        )
+    if counts[name] < counts[source]:
+        raise ConfigurationError(
+            f"{name} has {counts[name]} partitions and {source} has {counts[source]}: "
+            f"add partitions to {name}, one for each of the other's, {off}."
         )

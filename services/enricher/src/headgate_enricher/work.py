@@ -63,6 +63,11 @@ class Work:
     memory: Memory | None = None
     changes: tuple[Change, ...] = ()
 
+    def stage_memory(self) -> None:
+        """Let what is remembered after the event be committed with what becomes of it."""
+        for memories, key, memory in self.changes:
+            memories.stage(key, memory)
+
 
 @dataclass(slots=True, eq=False)
 class Partition:

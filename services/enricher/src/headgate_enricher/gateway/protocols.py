@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from headgate_runtime.records import TopicPartition
-    from headgate_schemas.agent import Usage
+    from headgate_schemas.agent import Profile, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class CallContext:
         agent_version: Its version.
         tenant: Whose budget pays as well; empty where the topic's contract names no tenant field.
         deadline_s: Monotonic time by which the decision is wanted.
+        profile: What the agent was told of the event's key besides.
     """
 
     source: TopicPartition
@@ -29,6 +30,7 @@ class CallContext:
     agent_version: str
     tenant: str
     deadline_s: float
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class RecordedAnswer:
         usage: What it used; ``calls`` is 1, and all are 0 where it is reused.
         cost_microdollars: What it cost, in millionths of a US dollar; 0 where it is reused.
         reused: Another event that asked exactly the same has paid for it.
+        profile: Of an answer that is found again, what the agent was told of the event's key when it asked.
     """
 
     model_id: str
@@ -48,6 +51,7 @@ class RecordedAnswer:
     usage: Usage
     cost_microdollars: int
     reused: bool = False
+    profile: Profile | None = None
 
 
 class Recordings(Protocol):
