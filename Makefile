@@ -74,9 +74,10 @@ check: $(READY) ## Lint, format, types, import rules, contracts, size budgets
 check-windows: $(READY) ## The processor's windows beside a batch computation, with processors killed (build/check/)
 	$(BIN)/python -m tests.check.windows
 
-test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on real Kafka and a real registry (JOBS=2 at a time, each with brokers of its own)
+test: $(READY) $(if $(HAS_CARGO),$(NATIVE)) ## Unit and integration tests, on real Kafka and a real registry (unit tests JOBS=2 at a time)
 	@$(if $(HAS_CARGO),,echo "no cargo: the writer is tested with fastavro alone")
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile schemas agents services deploy/local
+	$(BIN)/python -m pytest tests
 
 demo: $(READY) ## The whole pipeline on real data (EVENTS=20000, CHAOS=1 kills services, LAKE=seaweedfs, SECURITY=scram)
 	$(BIN)/headgate demo run --events $(EVENTS) --lake $(LAKE) --security $(SECURITY) $(if $(filter 1,$(CHAOS)),--chaos)

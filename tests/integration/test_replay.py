@@ -83,12 +83,18 @@ def test_everything_is_decided_again_byte_for_byte_without_a_model_and_nothing_o
     tell(world, dict.fromkeys(accounts, 7))
     with running(enricher):
         world.faults(latency_ms=100)
-        world.produce(1_500)
-        eventually(lambda: world.written() > 700, 60)
-        enricher.kill9()
-        assert enricher.revive()
-        enricher.wait_ready()
-        eventually(world.all_decided, 90)
+
+        def killed_between_answer_and_commit() -> bool:
+            before = world.written()
+            world.produce(1_500)
+            eventually(lambda: world.written() > before + 700, 60)
+            enricher.kill9()
+            assert enricher.revive()
+            enricher.wait_ready()
+            eventually(world.all_decided, 90)
+            return world.reused_answers() > 0
+
+        eventually(killed_between_answer_and_commit, 90)
         tell(world, dict.fromkeys(accounts, 8))
         for faults in FAULTS:
             world.faults(latency_ms=100, **faults)

@@ -52,7 +52,7 @@ class KafkaBackend:
         return KafkaTransactionalProducer(self.settings, transactional_id=transactional_id)
 
     def read_compacted(self, topic: str, partitions: Sequence[int]) -> dict[tuple[int, bytes], Record]:
-        return read_compacted(self.settings, topic, partitions, timeout_s=3)
+        return read_compacted(self.settings, topic, partitions, timeout_s=10)
 
     def read_range(
         self, starts: Mapping[TopicPartition, int], take: Callable[[Record], None]
