@@ -1,7 +1,7 @@
 """Checks everything that is installed from: ``python -m tests.deploy [PART ...]``; all parts where none is named.
 
 A part is a module of this package with ``check() -> Mapping[str, float]``: its figures by name, a tool's figure 1 where it
-found nothing wrong and 0 where it did. What was measured beside that (sizes, seconds) has its unit at the end of its name.
+found nothing wrong and 0 where it did; ``ran`` is 0 where the part could not be looked at. What was measured beside that (sizes, seconds) has its unit at the end of its name.
 All figures go to build/check/deploy.json; a part that runs alone replaces its own and keeps the others'.
 """
 
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tests.deploy
+from tests.deploy.tools import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ def parts() -> dict[str, ModuleType]:
 
 
 def unclean(figures: Mapping[str, float]) -> list[str]:
-    """The tools that found something."""
+    """What is not as it has to be."""
     return [name for name, value in figures.items() if not name.endswith(UNITS) and value != 1]
 
 
@@ -53,18 +54,22 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("part", nargs="*", choices=[[], *sorted(found)], help="all, where none is named")
     chosen: list[str] = parser.parse_args(arguments).part or sorted(found)
     figures: dict[str, float] = {}
+    console = Console()
     for name in chosen:
-        figures.update({f"{name}_{figure}": value for figure, value in found[name].check().items()})
+        try:
+            figures.update({f"{name}_{figure}": value for figure, value in found[name].check().items()})
+        except ToolError as error:  # the other parts may have theirs
+            console.print(f"{name}: {error}", style="red", markup=False)
+            figures[f"{name}_ran"] = 0
     table = Table("figure", "value", title="Deployment")
     for name, value in figures.items():
         table.add_row(name, f"{value:g}")
-    console = Console()
     console.print(table)
     others = {k: v for k, v in kept().items() if not k.startswith(tuple(f"{name}_" for name in chosen))}
     write_figures("check", "deploy", {**others, **figures}, root=ROOT)
     missed = unclean(figures)
     for name in missed:
-        console.print(f"{name}: found something, see above", style="red")
+        console.print(f"{name} is not clean, see above", style="red")
     return 1 if missed else 0
 
 

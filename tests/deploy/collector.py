@@ -34,7 +34,7 @@ PAYLOAD: dict[str, str | int] = {
 RESOURCE = {"service.namespace", "service.name", "service.version", "service.instance.id"}
 
 
-def figures(collector: Path) -> dict[str, float]:
+def figures(collector: str) -> dict[str, float]:
     """Validate the configurations and send a span through; returns figures as parts of the deployment's check have them."""
     own, xray = str(OTEL / "collector.yaml"), str(OTEL / "xray.yaml")
     return {
@@ -44,9 +44,9 @@ def figures(collector: Path) -> dict[str, float]:
     }
 
 
-def valid(collector: Path, *configurations: str) -> bool:
+def valid(collector: str, *configurations: str) -> bool:
     """Whether the collector takes the configurations together."""
-    command = [str(collector), "validate", *(f"--config={each}" for each in configurations)]
+    command = [collector, "validate", *(f"--config={each}" for each in configurations)]
     environment = {
         "HEADGATE_OTEL_EXPORT_ENDPOINT": f"http://{HOST}:4318",
         "AWS_REGION": "eu-central-1",
@@ -57,7 +57,7 @@ def valid(collector: Path, *configurations: str) -> bool:
     return subprocess.run(command, env=environment, check=False).returncode == 0
 
 
-def redacts(collector: Path) -> bool:
+def redacts(collector: str) -> bool:
     """Whether a span's own attributes pass, and an attribute and an event's that may hold a payload do not."""
     with span_receiver() as receiver, running(collector, receiver.endpoint) as endpoint:
         provider = span_provider(endpoint, service="check", instance="check-0", starts_traces=True)
@@ -75,7 +75,7 @@ def is_clean(span: ReceivedSpan) -> bool:
 
 
 @contextmanager
-def running(collector: Path, receiver: str) -> Iterator[str]:
+def running(collector: str, receiver: str) -> Iterator[str]:
     """Run the collector in front of a receiver; gives its own endpoint."""
     listens, health = free_port(), free_port()
     environment = {
@@ -83,7 +83,7 @@ def running(collector: Path, receiver: str) -> Iterator[str]:
         "HEADGATE_OTEL_HEALTH": f"{HOST}:{health}",
         "HEADGATE_OTEL_EXPORT_ENDPOINT": receiver,
     }
-    command = [str(collector), f"--config={OTEL / 'collector.yaml'}"]
+    command = [collector, f"--config={OTEL / 'collector.yaml'}"]
     with tempfile.TemporaryDirectory() as folder:
         ready = f"http://{HOST}:{health}"
         spec = ProcessSpec("collector", command, Path(folder), lambda: http_not_ready(ready), environment)

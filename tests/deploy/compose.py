@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from headgate_local.http_ready import http_not_ready
 from rich.console import Console
 
-from tests.deploy.docker import DeployError, inspect, require_engine, run
+from tests.deploy.docker import inspect, require_engine
+from tests.deploy.tools import ToolError, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +54,7 @@ def _stack() -> Iterator[float]:
     try:
         _compose("up", "--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT_S))
         yield round(time.monotonic() - began, 1)
-    except DeployError:
+    except ToolError:
         _console.print(_compose("logs", "--tail", "20"), highlight=False, markup=False)
         raise
     finally:
@@ -98,7 +99,7 @@ def _held(faults: dict[str, list[str]]) -> dict[str, float]:
 def _smoke() -> list[str]:
     try:
         _compose("run", "--rm", "--no-deps", "admin", "smoke", "--json")
-    except DeployError as error:
+    except ToolError as error:
         return [str(error)]
     return []
 
@@ -125,9 +126,9 @@ def _await_healthy(container: str, deadline: float) -> None:
     while True:
         try:
             run("docker", "exec", container, "python", "-IS", "/opt/headgate/healthcheck.py")
-        except DeployError as error:
+        except ToolError as error:
             if time.monotonic() > deadline:
-                raise DeployError(f"{container} is not healthy in time: {error}") from error
+                raise ToolError(f"{container} is not healthy in time: {error}") from error
         else:
             return
         time.sleep(LOOK_S)

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from tests.deploy.chart import changes, kept, policies, refusals, restricted, settings
 from tests.deploy.chart.registry import registry_figures
-from tests.deploy.chart.rendering import CHART, KUBERNETES, ROOT, TOOLS, VALUES, ToolError, manifests, render, run
+from tests.deploy.chart.rendering import CHART, KUBERNETES, VALUES, manifests, render
 from tests.deploy.chart.schemas import custom_problems, kubernetes_problems
+from tests.deploy.tools import ROOT, TOOLS, ToolError, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
-from tests.deploy.docker import IMAGES, ROOT, DeployError, image, inspect, require_engine, run, version
+from tests.deploy.docker import IMAGES, image, inspect, require_engine, version
+from tests.deploy.tools import ROOT, ToolError, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ def check() -> dict[str, float]:
 def _hadolint() -> list[str]:
     try:
         run(str(ROOT / ".venv/bin/hadolint"), *DOCKERFILES)
-    except DeployError as error:
+    except ToolError as error:
         return [str(error)]
     return []
 

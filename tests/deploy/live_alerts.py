@@ -70,7 +70,7 @@ class Prometheus:
         return self._http.get(path, params=parameters).raise_for_status().json()["data"]
 
 
-def figures(prometheus: Path) -> dict[str, float]:
+def figures(prometheus: str) -> dict[str, float]:
     """Run platform, traffic and Prometheus; returns figures as parts of the deployment's check have them."""
     services = [Replicas(each.name, each.count, dict(SETTINGS.get(each.name, {})), each.module) for each in SERVICES]
     began_s = time.monotonic()
@@ -112,12 +112,12 @@ def outage(watcher: Prometheus, platform: Platform) -> dict[str, float]:
 
 
 @contextmanager
-def watching(prometheus: Path, folder: Path, platform: Platform) -> Iterator[Prometheus]:
+def watching(prometheus: str, folder: Path, platform: Platform) -> Iterator[Prometheus]:
     """Run Prometheus on the tree's configuration, which finds the platform's processes instead of compose's."""
     port, written = free_port(), folder / "prometheus.yml"
     written.write_text(yaml.safe_dump(configuration(platform)), "utf-8")
     command = [
-        str(prometheus),
+        prometheus,
         f"--config.file={written}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address={HOST}:{port}",

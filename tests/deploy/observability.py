@@ -5,14 +5,12 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.check.queries import PROMETHEUS, ROOT
+from tests.check.queries import PROMETHEUS
 from tests.deploy import collector, live_alerts
+from tests.deploy.tools import TOOLS, tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
-
-TOOLS = ROOT / "build" / "tools"
 
 
 def check() -> Mapping[str, float]:
@@ -22,23 +20,11 @@ def check() -> Mapping[str, float]:
         "promtool_config": promtool("check", "config", str(PROMETHEUS / "prometheus.yml")),
         "promtool_rules": promtool("check", "rules", "--lint=all", "--lint-fatal", *rules),
         "promtool_tests": promtool("test", "rules", *tests),
-        **collector.figures(tool("otelcol/otelcol-headgate")),
-        **live_alerts.figures(tool("prometheus")),
+        **collector.figures(tool(TOOLS / "otelcol" / "otelcol-headgate")),
+        **live_alerts.figures(tool(TOOLS / "prometheus")),
     }
 
 
 def promtool(*arguments: str) -> float:
     """Run promtool; 1 where it found nothing wrong, else 0."""
-    return float(subprocess.run([tool("promtool"), *arguments], check=False).returncode == 0)
-
-
-def tool(name: str) -> Path:
-    """Where a tool is.
-
-    Raises:
-        FileNotFoundError: It is not built yet.
-    """
-    path = TOOLS / name
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is not there: run `make tools`")
-    return path
+    return float(subprocess.run([tool(TOOLS / "promtool"), *arguments], check=False).returncode == 0)

@@ -17,7 +17,8 @@ from headgate_writer.schema import POSITION_COLUMNS
 
 from tests.deploy.aws.findings import findings, leftovers, refused_values
 from tests.deploy.aws.mocked import account, apply, destroy, helm_values
-from tests.deploy.aws.workspace import ROOT, clean, copy, modules, run, say, tool
+from tests.deploy.aws.workspace import clean, copy, modules, run, say
+from tests.deploy.tools import DEPLOY_BIN, ROOT, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +53,7 @@ def check() -> Mapping[str, float]:
 
 def _scanned() -> bool:
     """Whether checkov finds nothing; what is let pass says why beside the resource."""
-    command = [str(tool("checkov")), "--directory", ".", "--framework", "terraform", "--quiet", "--compact"]
+    command = [tool(DEPLOY_BIN / "checkov"), "--directory", ".", "--framework", "terraform", "--quiet", "--compact"]
     return clean([*command, "--skip-download"], SOURCE)
 
 

@@ -11,7 +11,7 @@ from headgate_admin.topics.acls import wanted_rules
 from headgate_schemas import Contracts
 
 from tests.deploy.aws.mocked import BROKERS, REGION
-from tests.deploy.aws.workspace import ROOT
+from tests.deploy.tools import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,8 @@ from headgate_local.http_ready import http_not_ready
 from headgate_local.ports import HOST, choose_ports
 from headgate_local.processes import ProcessSpec, ServiceProcess
 
-from tests.deploy.aws.workspace import WORK, clean, run, tool
+from tests.deploy.aws.workspace import WORK, clean, run
+from tests.deploy.tools import DEPLOY_BIN, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ def account() -> Iterator[Account]:
     url = f"http://{HOST}:{port}"
     spec = ProcessSpec(
         "moto",
-        [str(tool("moto_server")), "-H", HOST, "-p", str(port)],
+        [tool(DEPLOY_BIN / "moto_server"), "-H", HOST, "-p", str(port)],
         WORK,
         lambda: http_not_ready(f"{url}/moto-api/"),
     )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headgate_local.config import inherited_environment
 from rich.console import Console
 
+from tests.deploy.tools import ROOT, ToolError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
 WORK = ROOT / "build" / "terraform"
-TOOLS = ROOT / "build" / "deploy-venv" / "bin"
 TIMEOUT_S = 600
 COPIED = ("deploy/terraform", "schemas/avro", "schemas/topics", "services/admin/pyproject.toml")
 
@@ -39,17 +39,6 @@ def modules(root: Path) -> list[Path]:
     return [root, *sorted(path for path in (root / "modules").iterdir() if path.is_dir())]
 
 
-def tool(name: str) -> Path:
-    """A tool of the environment that is installed for these checks alone.
-
-    Raises:
-        FileNotFoundError: It is not installed; the text says how it is.
-    """
-    if not (found := TOOLS / name).exists():
-        raise FileNotFoundError(f"{found} is not there: run make tools")
-    return found
-
-
 def say(text: str) -> None:
     """Print what was found, as it is."""
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
@@ -69,7 +58,7 @@ def run(
     """Run a command; Terraform keeps providers for all modules in one place and asks nobody for newer versions of itself.
 
     Raises:
-        FileNotFoundError: The program is not installed.
+        ToolError: The program is not installed.
     """
     (plugins := WORK / "plugins").mkdir(parents=True, exist_ok=True)
     own = {
@@ -78,12 +67,15 @@ def run(
         "TF_PLUGIN_CACHE_DIR": str(plugins),
         "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "1",  # a copy has no lock to keep
     }
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=inherited_environment() | own | dict(environment or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=inherited_environment() | own | dict(environment or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+    except FileNotFoundError as error:
+        raise ToolError(f"{command[0]} is not there: put it on the PATH") from error

@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.deploy.chart.rendering import CHART, ROOT, TOOLS, VALUES, ToolError, render, run
+from tests.deploy.chart.rendering import CHART, VALUES, render
+from tests.deploy.tools import ROOT, TOOLS, ToolError, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 
 import yaml
 
-from tests.deploy.chart.rendering import ToolError
-from tests.deploy.chart.schemas import DEPLOY_BIN
+from tests.deploy.tools import DEPLOY_BIN, ToolError, run
 
 SKIPS = Path(__file__).with_name("skips.yaml")
 
@@ -40,16 +38,13 @@ def _failed(texts: tuple[str, ...]) -> list[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         for number, text in enumerate(texts):
             (Path(folder) / f"{number}.yaml").write_text(text, encoding="utf-8")
-        command = [DEPLOY_BIN / "checkov", "--directory", folder, "--framework", "kubernetes", "--output", "json"]
-        try:
-            done = subprocess.run([*command, "--skip-download"], capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            raise ToolError(f"{command[0]} is not there: run `make tools`") from error
+        flags = ("--framework", "kubernetes", "--output", "json", "--skip-download")
+        told = run(DEPLOY_BIN / "checkov", "--directory", folder, *flags, codes=(0, 1))
     try:
-        report = json.loads(done.stdout)
+        report = json.loads(told)
         if not report["summary"]["passed"]:
             raise ToolError("checkov has checked nothing")
     except (ValueError, KeyError, TypeError) as error:
-        raise ToolError(f"checkov prints no report: {done.stderr or done.stdout}") from error
+        raise ToolError(f"checkov prints no report: {told}") from error
     failed: list[dict[str, str]] = report["results"]["failed_checks"]
     return failed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.deploy.chart.rendering import VALUES, ToolError, render
+from tests.deploy.chart.rendering import VALUES, render
+from tests.deploy.tools import ToolError
 
 # what is set, and what the refusal has to name
 REFUSED = {

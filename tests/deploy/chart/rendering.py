@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tests.deploy.tools import ROOT, TOOLS, run
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
 CHART = ROOT / "helm" / "headgate"
-TOOLS = ROOT / "build" / "tools"
 # the oldest version the chart takes, and newer ones
 KUBERNETES = ("1.33", "1.35", "1.37")
 VALUES = {
@@ -25,25 +24,6 @@ VALUES = {
 """Files of values by the name of their set: the least; EKS as Terraform fills it; a laptop; everything there is."""
 
 Manifest = dict[str, Any]
-
-
-class ToolError(Exception):
-    """A tool is missing or does not take what it was given."""
-
-
-def run(*command: str | Path, cwd: Path = ROOT) -> str:
-    """Run a tool and return what it prints.
-
-    Raises:
-        ToolError: It is not there, or fails; holds what it said.
-    """
-    try:
-        done = subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise ToolError(f"{command[0]} is not there: run `make tools`") from error
-    if done.returncode:
-        raise ToolError(f"{Path(command[0]).name}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
 
 
 def render(values: Iterable[str | Path], *settings: str, upgrade: bool = False) -> str:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.deploy.chart.rendering import ROOT, TOOLS, ToolError, label, run
+from tests.deploy.chart.rendering import label
+from tests.deploy.tools import DEPLOY_BIN, TOOLS, ToolError, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tests.deploy.chart.rendering import Manifest
 
-DEPLOY_BIN = ROOT / "build" / "deploy-venv" / "bin"
 CRDS = TOOLS / "crds"
 
 
