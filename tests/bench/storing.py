@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import Consumer, TopicPartition
 from fastavro import parse_schema, schemaless_reader
-from headgate_local.catalog import create_tables
 from headgate_local.http_ready import http_not_ready
 from headgate_local.processes import ProcessSpec, ServiceProcess
 from headgate_runtime.avro import FRAME_BYTES, Encoder
@@ -37,6 +36,7 @@ from headgate_writer.schema import decoded_schema
 from pyiceberg.catalog import load_catalog
 
 from tests.bench.parquet_rows import TOPIC, events, stored_rows
+from tests.load.sqlite_catalog import create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from headgate_local import seaweedfs
-from headgate_local.catalog import create_tables
 from headgate_local.http_ready import http_not_ready
 from headgate_local.lake import Lake
 from headgate_local.ports import HOST
@@ -30,6 +29,7 @@ from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchTableError
 
 from tests.chaos.proxy import FaultProxy
+from tests.load.sqlite_catalog import create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
-from headgate_local.catalog import create_tables
 from headgate_local.http_ready import http_not_ready
 from headgate_local.processes import ProcessSpec, ServiceProcess
 from headgate_runtime.testing import eventually
@@ -25,6 +24,7 @@ from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchTableError
 
 from tests.integration.enrichers import World, free_port, running
+from tests.load.sqlite_catalog import create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

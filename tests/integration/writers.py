@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from headgate_local.catalog import create_tables
 from headgate_local.http_ready import http_not_ready
 from headgate_local.processes import ProcessSpec, ServiceProcess
 from headgate_runtime.avro import Decoder, Encoder
@@ -28,6 +27,8 @@ from headgate_schemas import Contracts
 from headgate_writer.positions import Positions, positions_of
 from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchTableError
+
+from tests.load.sqlite_catalog import create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from headgate_local.catalog import create_tables
 from headgate_local.demo.disturbances import Disturbance, Disturber
 from headgate_local.demo.lakehouse import freshness_ms, open_table
 from headgate_local.demo.query import query
@@ -20,9 +20,6 @@ from headgate_local.demo.verify import Comparison, Later
 from headgate_local.folder import FolderLock, InUseError, StackError
 from headgate_local.stack import Stack
 from pyiceberg.catalog import load_catalog
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_earlier_run_is_discarded(tmp_path: Path) -> None:
@@ -51,7 +48,7 @@ def test_a_run_that_goes_on_is_not_discarded(tmp_path: Path) -> None:
 def stored(tmp_path: Path) -> Path:
     """A folder whose table holds two rows of one event, with a time."""
     properties = Stack(tmp_path / "data").catalog
-    create_tables(properties)
+    Path(properties["uri"].removeprefix("sqlite:///")).parent.mkdir(parents=True)
     row = {"event_id": "a", "at": dt.datetime(2026, 1, 2, tzinfo=dt.UTC)}
     versions = [row | {"agent_metadata": {"revision": revision}} for revision in (1, 0)]
     catalog = load_catalog(**properties)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headgate_runtime.kafka.transactions import KafkaTransactionalProducer
-
 if TYPE_CHECKING:
     from headgate_runtime.service import Service
 
     from headgate_enricher.config import Settings
-
-_SETTLE_TIMEOUT_S = 5.0
 
 
 def transactional_id(settings: Settings) -> str:
@@ -20,14 +16,10 @@ def transactional_id(settings: Settings) -> str:
 
 
 def settle(settings: Settings) -> None:
-    """End the transaction that a killed holder of the transactional id left open: readers wait for it, all of them.
+    """End what a killed predecessor left open; raises as :func:`headgate_runtime.kafka.transactions.settle`."""
+    from headgate_runtime.kafka.transactions import settle  # noqa: PLC0415 - see the module
 
-    Raises:
-        UnavailableError: The transaction coordinator does not answer.
-        RejectedError: This client may not use the transactional id.
-    """
-    name = transactional_id(settings)
-    KafkaTransactionalProducer(settings.kafka, transactional_id=name, timeout_s=_SETTLE_TIMEOUT_S).close()
+    settle(settings.kafka, transactional_id(settings))
 
 
 def preload(settings: Settings) -> None:

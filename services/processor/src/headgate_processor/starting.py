@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
     from headgate_processor.config import Settings
 
-_SETTLE_TIMEOUT_S = 5.0
-
 
 def transactional_id(settings: Settings) -> str:
     """The name of this replica's transactions."""
@@ -18,16 +16,10 @@ def transactional_id(settings: Settings) -> str:
 
 
 def settle(settings: Settings) -> None:
-    """End the transaction that a killed holder of the transactional id left open: readers wait for it, all of them.
+    """End what a killed predecessor left open; raises as :func:`headgate_runtime.kafka.transactions.settle`."""
+    from headgate_runtime.kafka.transactions import settle  # noqa: PLC0415 - see the module
 
-    Raises:
-        UnavailableError: The transaction coordinator does not answer.
-        RejectedError: This client may not use the transactional id.
-    """
-    from headgate_runtime.kafka.transactions import KafkaTransactionalProducer  # noqa: PLC0415 - see the module
-
-    name = transactional_id(settings)
-    KafkaTransactionalProducer(settings.kafka, transactional_id=name, timeout_s=_SETTLE_TIMEOUT_S).close()
+    settle(settings.kafka, transactional_id(settings))
 
 
 def preload(_: Settings) -> None:

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from headgate_runtime.records import OutgoingRecord, TopicPartition
 
 _ARRIVAL_S: Final = 5.0
+_SETTLE_TIMEOUT_S: Final = 5.0
+
+
+def settle(settings: KafkaSettings, transactional_id: str) -> None:
+    """End the transaction that a killed holder of a transactional id left open: readers wait for it, all of them.
+
+    Raises:
+        UnavailableError: The transaction coordinator does not answer.
+        RejectedError: This client may not use the transactional id.
+    """
+    KafkaTransactionalProducer(settings, transactional_id=transactional_id, timeout_s=_SETTLE_TIMEOUT_S).close()
 
 
 class KafkaTransactionalProducer:
